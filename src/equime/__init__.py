@@ -1,0 +1,1 @@
+"""equime: micro-expression video data sets people can trust."""

@@ -1,0 +1,1 @@
+"""From face photographs to captioned clips: ingest, causal model, trajectories, renderers, pipeline."""
