@@ -33,3 +33,15 @@ def stream(seed: int, *names: str | int) -> np.random.Generator:
     path = "\x1f".join([str(seed), *map(str, names)]).encode()
     words = np.frombuffer(hashlib.sha256(path).digest(), dtype=np.uint32)
     return np.random.Generator(np.random.PCG64(np.random.SeedSequence(words.tolist())))
+
+
+def uniforms(n: int, seed: int, *names: str | int) -> tuple[float, ...]:
+    """The first ``n`` uniform draws in [0, 1) of the stream ``names`` under ``seed``, to 6 decimals.
+
+    Counter-free (SHAKE-128 of the path), so a longer draw starts with the shorter one, and ten times as fast
+    as setting up a generator: made for the many small, recorded draws of the causal model.
+    """
+    path = "\x1f".join([str(seed), *map(str, names)]).encode()
+    words = np.frombuffer(hashlib.shake_128(path).digest(4 * n), dtype="<u4").astype(np.uint64)
+    millionths = (words * np.uint64(1_000_000)) >> np.uint64(32)
+    return tuple((millionths / 1e6).tolist())
