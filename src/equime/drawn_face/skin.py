@@ -1,0 +1,187 @@
+"""Colour and texture of the skin and the lips."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+
+from equime.drawn_face.canvas import Array, Canvas, hex_linear, mix, smoothstep
+from equime.drawn_face.person import Person
+from equime.drawn_face.relief import FILL, KEY, highlight
+from equime.drawn_face.shape import Shape
+from equime.seeding import stream
+
+MONK: Final = (
+    *("#f6ede4", "#f3e7db", "#f7ead0", "#eadaba", "#d7bd96"),
+    *("#a07e56", "#825c43", "#604134", "#3a312a", "#292420"),
+)
+"""The ten swatches of the Monk Skin Tone scale (Monk 2019), sRGB."""
+
+_BLOOD: Final = np.array([1.02, 0.60, 0.56], np.float32)
+"""Tint of skin with more blood under it (multiplies the reflectance)."""
+
+
+def base_colour(person: Person) -> Array:
+    """Reflectance (3,) of the person's skin: the Monk swatch, with the blood a swatch lacks, slightly varied."""
+    rng = stream(person.seed, "drawn_face", "skin tone")
+    tone = person.skin_tone
+    colour = hex_linear(MONK[tone - 1])
+    # Swatches are paint: living skin is redder, palest skin is darker than the first swatches' near white.
+    pale = float(smoothstep(tone, 5, 1))
+    red = np.array([1.0, 0.86 - 0.12 * pale, 0.80 - 0.12 * pale], np.float32)
+    dark = float(smoothstep(tone, 7, 10))
+    colour = (
+        colour * (1 - 0.20 * pale) * red * (1 + 0.55 * dark) * np.array([1 + 0.1 * dark, 1, 1], np.float32)
+    )
+    return np.asarray(colour * rng.uniform(0.94, 1.06) * rng.uniform(0.97, 1.03, 3), np.float32)
+
+
+def skin_albedo(canvas: Canvas, person: Person, shape: Shape) -> Array:
+    """Reflectance (H, W, 3) of the face: base, blood, shadows of beard and tiredness, blotches, freckles."""
+    base = base_colour(person)
+    albedo = np.broadcast_to(base, (canvas.side_px, canvas.side_px, 3)).astype(np.float32)
+    albedo *= _tint(_blood_map(canvas, shape), _BLOOD, 0.36 if person.skin_tone < 6 else 0.22)
+    albedo *= _tint(_circles(canvas, shape), np.array([0.74, 0.68, 0.72]), 0.35 + 0.3 * (person.age > 45))
+    albedo *= _mottle(canvas, person)
+    if person.gender == "m":
+        strength = {"none": 0.22, "stubble": 0.5, "full": 0.6, "moustache": 0.3}[person.beard]
+        albedo *= _tint(beard_zone(canvas, shape), np.array([0.62, 0.66, 0.72]), strength)
+    return albedo
+
+
+def _tint(weight: Array, colour: np.ndarray, strength: float) -> Array:
+    return np.asarray(1 + (colour.astype(np.float32) - 1) * (weight * strength)[..., None], np.float32)
+
+
+def _blood_map(canvas: Canvas, shape: Shape) -> Array:
+    p = shape.points
+    weight = 0.55 * canvas.spot(p[4, 0], p[4, 1] + 1, 9, 8)
+    for cheek in (50, 280):
+        weight = weight + 0.75 * canvas.spot(p[cheek, 0], p[cheek, 1] + 2, 15, 12)
+    for side in (0, 1):
+        cx, cy = shape.eye(side)
+        weight += 0.3 * canvas.spot(cx, cy - 4, 13, 6) + 0.3 * canvas.spot(cx, cy + 6, 12, 3)
+    weight += 0.35 * canvas.spot(0, p[152, 1] - 10, 11, 8) + 0.3 * canvas.spot(0, p[13, 1], 26, 12)
+    return np.asarray(np.clip(weight, 0, 1), np.float32)
+
+
+def _circles(canvas: Canvas, shape: Shape) -> Array:
+    out = np.zeros((canvas.side_px, canvas.side_px), np.float32)
+    for side in (0, 1):
+        sign = -1 if side == 0 else 1
+        cx, cy = shape.eye(side)
+        out += canvas.spot(cx - sign * 6, cy + 9, 9, 3.5) + 0.8 * canvas.spot(cx - sign * 14, cy, 4, 6)
+        out += 0.6 * canvas.spot(cx, cy - 8, 12, 3.5)
+    return np.asarray(np.clip(out, 0, 1), np.float32)
+
+
+def beard_zone(canvas: Canvas, shape: Shape) -> Array:
+    """Where a beard grows, 0..1: jaw, chin, upper lip, and up the sides to the ears."""
+    p = shape.points
+    x, y = canvas.grid_mm()
+    ax = np.abs(x)
+    border = (
+        p[13, 1] - 14 + 30 * np.exp(-(((ax - 34) / 13) ** 2)) - 0.012 * np.clip(ax - 45, 0, None) ** 2 * 6
+    )
+    below = smoothstep(y, border - 5, border + 6)
+    lip = canvas.spot(0, (p[2, 1] + p[0, 1]) / 2 + 2, 14, 4.5)
+    top, _, bottom = shape.lips()
+    mouth = canvas.fill(np.vstack([top, bottom[::-1]]), 0.8)
+    zone = np.maximum(below * (1 - 0.9 * canvas.spot(0, p[13, 1] - 4, 17, 9)), 0.95 * lip)
+    zone = np.maximum(zone * smoothstep(ax, 66, 58), below * smoothstep(y, 20, 30) * 0.9)
+    return np.asarray(zone * (1 - mouth), np.float32)
+
+
+def _mottle(canvas: Canvas, person: Person) -> Array:
+    rng = stream(person.seed, "drawn_face", "mottle")
+    light = float(smoothstep(person.skin_tone, 7, 2))
+    old = float(smoothstep(person.age, 30, 75))
+    out = np.ones((canvas.side_px, canvas.side_px, 3), np.float32)
+    red = canvas.noise(rng, 7.0) * 0.6 + canvas.noise(rng, 2.5) * 0.5
+    out *= 1 + red[..., None] * np.array([0.006, 0.022, 0.022], np.float32) * (0.6 + 0.6 * light)
+    brown = canvas.noise(rng, 12.0) * 0.5 + canvas.noise(rng, 1.2) * 0.5
+    out *= 1 + brown[..., None] * np.array([0.020, 0.024, 0.026], np.float32)
+    spots = canvas.noise(rng, 1.6)
+    freckled = rng.random() < 0.45 * light
+    x, y = canvas.grid_mm()
+    band = np.exp(-(((y - 24) / 22) ** 2)) * np.exp(-((x / 52) ** 2))
+    amount = (0.8 if freckled else 0.0) * band + 0.5 * old * band
+    weight = np.clip(spots - 1.5, 0, 1) * amount
+    out *= 1 - weight[..., None] * np.array([0.28, 0.42, 0.5], np.float32)
+    for _ in range(int(rng.integers(0, 4))):
+        mx, my = rng.uniform(-50, 50), rng.uniform(-40, 95)
+        mole = canvas.spot(mx, my, rng.uniform(0.45, 0.8))
+        out *= 1 - mole[..., None] * np.array([0.45, 0.58, 0.62], np.float32)
+    return out
+
+
+def pores(canvas: Canvas, person: Person) -> Array:
+    """Height in mm of pores and fine lines; older skin is coarser."""
+    rng = stream(person.seed, "drawn_face", "pores")
+    old = float(smoothstep(person.age, 20, 75))
+    z = 0.020 * canvas.noise(rng, 0.55) + 0.035 * canvas.noise(rng, 1.1) + 0.05 * canvas.noise(rng, 2.6)
+    return np.asarray(z * (0.8 + 0.9 * old), np.float32)
+
+
+def sheen(canvas: Canvas, person: Person, shape: Shape, n: Array, key_seen: Array) -> Array:
+    """Light (H, W) reflected by the skin's surface: a broad lobe everywhere, a tighter one on oily parts."""
+    rng = stream(person.seed, "drawn_face", "sheen")
+    p = shape.points
+    oily = 0.35 + canvas.spot(0, -40, 30, 16) * 0.5 + canvas.spot(p[4, 0], p[4, 1] - 6, 7, 16) * 0.9
+    for cheek in (117, 346):
+        oily = oily + 0.5 * canvas.spot(p[cheek, 0], p[cheek, 1], 14, 9)
+    oily = oily * (1 + 0.25 * canvas.noise(rng, 1.4))
+    lobes = 0.030 * highlight(n, KEY, 9) + 0.050 * highlight(n, KEY, 42) * oily
+    lobes = lobes * key_seen + 0.012 * highlight(n, FILL, 12)
+    facing = np.clip(n[..., 2], 0, 1)
+    return np.asarray(np.clip(lobes + 0.05 * (1 - facing) ** 4, 0, None), np.float32)
+
+
+def paint_lips(
+    canvas: Canvas, person: Person, shape: Shape, albedo: Array, height: Array
+) -> tuple[Array, Array]:
+    """Lip colour over the skin's, and the fine furrows of the vermilion in the heights."""
+    rng = stream(person.seed, "drawn_face", "lips")
+    top, seam, bottom = shape.lips()
+    base = base_colour(person)
+    red = np.array([0.92, 0.52, 0.52]) if person.gender == "m" else np.array([0.90, 0.42, 0.44])
+    dark = float(smoothstep(person.skin_tone, 5, 10))
+    red = red * (1 - dark) + np.array([0.95, 0.72, 0.76]) * dark
+    upper = canvas.fill(np.vstack([top, seam[::-1]]), 0.45)
+    lower = canvas.fill(np.vstack([seam, bottom[::-1]]), 0.55)
+    fade = 1 - 0.35 * float(smoothstep(person.age, 40, 75))
+    out = mix(albedo, base * red * 0.86, upper * 0.85 * fade)
+    out = mix(out, base * red * 1.02, lower * 0.80 * fade)
+    shadow = canvas.line(seam, 0.9, 0.35)
+    out = out * (1 - 0.80 * shadow[..., None] * np.array([0.9, 1.0, 1.0], np.float32))
+    out = out * (1 - 0.30 * canvas.line(seam, 2.4, 1.2)[..., None])
+    furrows = _furrows(canvas, rng) * (upper + lower)
+    return out, np.asarray(height + 0.10 * furrows, np.float32)
+
+
+def _furrows(canvas: Canvas, rng: np.random.Generator) -> Array:
+    """Vertical lines of about 1 mm that fan out from the middle of the mouth."""
+    x, y = canvas.grid_mm()
+    u = x[0][None, :] * (1 - 0.004 * (y - 72))
+    out = np.zeros_like(x)
+    for k in (3.1, 4.7, 6.3, 8.9):
+        out += np.sin(u * k + rng.uniform(0, 6.3) + 0.8 * np.sin(y * 0.6 + rng.uniform(0, 6)))
+    return np.asarray(out / 2, np.float32)
+
+
+def paint_nostrils(canvas: Canvas, shape: Shape, albedo: Array) -> Array:
+    """The dark openings under the nose."""
+    p = shape.points
+    out = albedo
+    for side, sign in ((0, -1), (1, 1)):
+        ala, under = p[(129, 358)[side], 0], p[2]
+        cx = under[0] + 0.44 * (ala - under[0])
+        cy = under[1] - 2.6
+        t = np.linspace(0, 2 * np.pi, 40)
+        ring = np.column_stack([3.9 * np.cos(t), 1.75 * np.sin(t) - 0.5 * np.cos(t * 2)])
+        c, s = np.cos(0.28 * sign), np.sin(0.28 * sign)
+        ring = ring @ np.array([[c, s], [-s, c]]) + [cx, cy]
+        hole = canvas.fill(ring, 0.55)
+        out = out * (1 - hole[..., None] * np.array([0.80, 0.88, 0.90], np.float32))
+    return np.asarray(out, np.float32)
