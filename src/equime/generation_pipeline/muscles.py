@@ -28,6 +28,7 @@ from equime.generation_pipeline import anatomy as a
 Array = NDArray[np.float64]
 Anchor = int | a.Pair
 Lips = Literal["all", "upper", "lower"]
+"""Which lip a muscle may move; "upper" and "lower" leave the line between the lips closed."""
 
 
 @dataclass(frozen=True)
@@ -215,7 +216,17 @@ def _lip_mask(frame: FaceFrame, points: SkinPoints, lips: Lips) -> Array | float
     if lips == "all":
         return 1.0
     upper, lower = lip_side(frame, points)
-    return upper if lips == "upper" else lower
+    return (upper if lips == "upper" else lower) * _smoothstep(_lip_level(frame, points.xy, lips))
+
+
+def _lip_level(frame: FaceFrame, xy: Array, lips: Lips) -> Array:
+    """Distance from the lip line in units of the lip's own thickness: 0 on the line, 1 on the red's border."""
+    line = frame.seam.mean(axis=1)
+    height = np.interp(xy[:, 0], line[:, 0], line[:, 1])
+    edge = frame.points[list(a.UPPER_LIP_BORDER if lips == "upper" else a.LOWER_LIP_BORDER)]
+    thickness = np.abs(np.interp(xy[:, 0], edge[:, 0], edge[:, 1]) - height)
+    above = (xy[:, 1] - height) * (1.0 if lips == "upper" else -1.0)
+    return np.maximum(above, 0.0) / np.maximum(thickness, 2.5)
 
 
 def _linear(frame: FaceFrame, points: SkinPoints, m: Linear, side: int) -> Array:
@@ -244,25 +255,22 @@ def _sheet(frame: FaceFrame, points: SkinPoints, m: Sheet, side: int) -> Array:
 
 
 def _lip_border(frame: FaceFrame, points: SkinPoints, m: LipBorder, side: int) -> Array:
-    """Heights above the lip line in units of the lip's own thickness: 0 line, 1 border, fades out by 2.5."""
     line = frame.seam.mean(axis=1)
     x, y = points.xy.T
     half_width = 0.5 * (line[-1, 0] - line[0, 0])
     middle = 0.5 * (line[-1, 0] + line[0, 0])
-    height = y - np.interp(x, line[:, 0], line[:, 1])
     upper, lower = lip_side(frame, points)
     taper = _cosine(np.clip((np.abs(x - middle) / half_width - 0.25) / 0.85, 0.0, 1.0))
     move = np.zeros_like(points.xy)
-    for weight, border, sign, shift, part in (
-        (upper, a.UPPER_LIP_BORDER, 1.0, m.upper_border_mm, m.upper_part_mm),
-        (lower, a.LOWER_LIP_BORDER, -1.0, m.lower_border_mm, m.lower_part_mm),
-    ):
-        edge = frame.points[list(border)]
-        thickness = np.abs(np.interp(x, edge[:, 0], edge[:, 1]) - np.interp(x, line[:, 0], line[:, 1]))
-        level = np.maximum(sign * height, 0.0) / np.maximum(thickness, 2.5)
+    halves: tuple[tuple[Lips, Array, float, float, float], ...] = (
+        ("upper", upper, 1.0, m.upper_border_mm, m.upper_part_mm),
+        ("lower", lower, -1.0, m.lower_border_mm, m.lower_part_mm),
+    )
+    for lips, weight, sign, border, part in halves:
+        level = _lip_level(frame, points.xy, lips)
         on_border = np.where(level < 1.0, _smoothstep(level), _cosine((level - 1.0) / 1.5))
         on_line = _cosine(level / 2.2)
-        move[:, 1] += sign * weight * taper * (shift * on_border + part * on_line)
+        move[:, 1] += sign * weight * taper * (border * on_border + part * on_line)
     outwards = 1.0 if side == a.LEFT else -1.0
     corner = frame.at(a.MOUTH_CORNER, side)
     near = _cosine(np.hypot((x - corner[0]) / 15.0, (y - corner[1]) / 11.0))
@@ -286,8 +294,8 @@ def _lid(frame: FaceFrame, points: SkinPoints, m: Lid, side: int) -> Array:
     above, below = y - y_upper, y_lower - y
     is_upper = y >= 0.5 * (y_upper + y_lower)
     # The lid itself moves with its margin, the fold above gives way until the brow; below, until the cheek.
-    follow_up = np.interp(above, [0.0, 3.0, 11.0], [1.0, 0.72, 0.0])
-    follow_down = np.interp(below, [0.0, 2.5, 9.0], [1.0, 0.6, 0.0])
+    follow_up = np.interp(above, [0.8, 3.5, 11.0], [1.0, 0.72, 0.0])
+    follow_down = np.interp(below, [0.5, 2.5, 9.0], [1.0, 0.6, 0.0])
     inside = _smoothstep((x - lower[0, 0] + 1.5) / 2.0) * _smoothstep((lower[-1, 0] + 1.5 - x) / 2.0)
     opening = _smoothstep(gap / 4.0)
     up = np.where(is_upper, follow_up * (m.upper_open_mm * opening - m.upper_gap * gap), follow_down * m.lower_gap * gap)

@@ -25,6 +25,8 @@ N_SKIN_LANDMARKS = 468
 RING_FRACTIONS = (0.10, 0.24, 0.42, 0.65, 1.0)
 VEIL_MM = 0.9
 """Width over which a lid or lip margin fades into what lies behind it."""
+RIM_MM = 0.45
+"""Width of the soft rim of an upper lid over the lower one."""
 LASH_MM = (0.5, 0.3)
 """How far inside the landmarks' upper and lower lid contour the skin's margin is cut, so that lashes and the
 rim of the lid belong to the lid and move with it."""
@@ -100,14 +102,19 @@ class Aperture:
     veil_lower: I32
     keeps_texture: bool
 
-    def inner(self, xy: F64, width: float) -> tuple[F64, F64]:
-        """Where the veil's inner vertices lie when the margins lie at ``xy``: ``width`` inside, at most half
-        of the gap. Corners stay on the margin."""
+    def inner(self, xy: F64, px_per_mm: float) -> tuple[F64, F64]:
+        """Where the veil's inner vertices lie when the margins lie at ``xy``: `VEIL_MM` inside, at most half
+        of the gap, nothing where the margins have met. An upper lid that has met the lower one keeps a narrow
+        veil over it, so that its rim stays soft. Corners stay on the margin."""
         up, low = xy[self.upper], xy[self.lower]
         gap = low - up
         length = np.linalg.norm(gap, axis=1, keepdims=True)
-        share = np.minimum(width / np.maximum(length, 1e-9), 0.5)
-        return up + gap * share, low - gap * share
+        opened = gap[:, 1:] > 0
+        share = np.where(opened, np.minimum(VEIL_MM * px_per_mm / np.maximum(length, 1e-9), 0.5), 0.0)
+        upper = up + gap * share
+        if self.keeps_texture:
+            upper[1:-1, 1] = np.maximum(upper[1:-1, 1], up[1:-1, 1] + RIM_MM * px_per_mm)
+        return upper, low - gap * share
 
 
 @dataclass(frozen=True)
@@ -246,7 +253,7 @@ def build(landmarks: NDArray[np.floating], lip_seam: F64, size: int, px_per_mm: 
     xy = np.vstack([points[:, :2], ring_xy, np.zeros((next_vertex - n_face - n_ring, 2))])
     depth = np.concatenate([points[:, 2], ring_depth, np.zeros(next_vertex - n_face - n_ring)])
     for hole in holes:
-        xy[hole.veil_upper], xy[hole.veil_lower] = hole.inner(xy, VEIL_MM * px_per_mm)
+        xy[hole.veil_upper], xy[hole.veil_lower] = hole.inner(xy, px_per_mm)
         depth[hole.veil_upper], depth[hole.veil_lower] = depth[hole.upper], depth[hole.lower]
 
     behind, slices = [], []
@@ -271,13 +278,15 @@ def build(landmarks: NDArray[np.floating], lip_seam: F64, size: int, px_per_mm: 
     lip = np.zeros(len(xy), np.int8)
     lip[mouth_hole.upper[1:-1]], lip[mouth_hole.lower[1:-1]] = 1, -1
     veils = [_veil_triangles(hole) for hole in holes]
+    # Lower skin first: an upper lid that closes lies over the lower one.
+    skin = split.triangles[np.argsort(-points[split.triangles, 1].mean(axis=1), kind="stable")]
     return FaceMesh(
         xy=xy,
         depth=depth,
         follows_head=follows,
         is_skin=is_skin,
         lip=lip,
-        triangles=np.vstack([*behind, ring_triangles, split.triangles, *veils]).astype(np.int32),
+        triangles=np.vstack([*behind, ring_triangles, skin, *veils]).astype(np.int32),
         alpha=alpha,
         apertures=(right_eye, left_eye, mouth_hole),
         eyeballs=(slices[0], slices[1]),

@@ -33,8 +33,7 @@ class Fold:
         aus: AUs that can press here.
         points: landmark pairs or single landmarks with offsets (out, up) in mm, from end to end.
         width_mm: standard deviation of the dark valley across the fold.
-        depth: relative darkening at full strain; negative is a bulge that catches light.
-        across: whether strain is taken across the line ("normal") or the fold is driven by any compression.
+        depth: relative darkening at full strain.
     """
 
     aus: tuple[int, ...]
@@ -45,26 +44,27 @@ class Fold:
 
 FOLDS: Final = (
     # Glabella: the vertical "eleven" of AU 4.
-    Fold((4, 9), ((a.BROW_INNER_LOW, -3.2, -2.0), (a.BROW_INNER, -2.6, 5.0), (a.BROW_INNER, -1.6, 12.0)), 0.9, 0.26),
+    Fold((4, 9), ((a.BROW_INNER_LOW, -3.4, -3.0), (a.BROW_INNER, -2.8, 4.0), (a.BROW_INNER, -2.2, 11.0)), 1.3, 0.20),
     # Forehead: horizontal lines of AUs 1 and 2.
-    Fold((1, 2), ((a.BROW_INNER, -6.0, 12.0), (a.BROW_MID, -2.0, 13.0), (a.BROW_OUTER, 0.0, 14.0)), 1.0, 0.17),
-    Fold((1, 2), ((a.BROW_INNER, -6.0, 19.0), (a.BROW_MID, -2.0, 20.5), (a.BROW_OUTER, 0.0, 20.0)), 1.0, 0.20),
-    Fold((1, 2), ((a.BROW_INNER, -6.0, 26.0), (a.BROW_MID, -2.0, 27.0), (a.BROW_OUTER, -3.0, 26.0)), 1.0, 0.15),
+    Fold((1, 2), ((a.BROW_INNER, -7.0, 11.0), (a.BROW_MID, -2.0, 13.0), (a.BROW_OUTER, 2.0, 12.0)), 1.6, 0.10),
+    Fold((1, 2), ((a.BROW_INNER, -7.0, 18.0), (a.BROW_MID, -2.0, 20.5), (a.BROW_OUTER, 2.0, 18.0)), 1.6, 0.12),
+    Fold((1, 2), ((a.BROW_INNER, -7.0, 25.0), (a.BROW_MID, -2.0, 27.0), (a.BROW_OUTER, -1.0, 24.0)), 1.6, 0.09),
     # Nasolabial fold of AUs 9, 10, 12.
-    Fold((9, 10, 12), ((a.ALA, 2.2, 2.5), (a.ALA, 6.5, -4.5), (a.MOUTH_CORNER, 6.5, 8.0), (a.MOUTH_CORNER, 8.0, 0.5)), 1.4, 0.30),
+    Fold((9, 10, 12), ((a.ALA, 3.0, 3.5), (a.ALA, 7.5, -4.0), (a.MOUTH_CORNER, 8.0, 8.0), (a.MOUTH_CORNER, 9.5, 0.0)), 2.2, 0.17),
     # Crow's feet of AU 6.
-    Fold((6,), ((a.EYE_OUTER, 5.0, 1.0), (a.EYE_OUTER, 14.0, 4.5)), 0.7, 0.20),
-    Fold((6,), ((a.EYE_OUTER, 5.0, -1.8), (a.EYE_OUTER, 14.5, -2.5)), 0.7, 0.20),
+    Fold((6,), ((a.EYE_OUTER, 5.0, 1.0), (a.EYE_OUTER, 14.0, 4.5)), 1.0, 0.13),
+    Fold((6,), ((a.EYE_OUTER, 5.0, -1.8), (a.EYE_OUTER, 14.5, -2.5)), 1.0, 0.13),
     # Under the eye, AUs 6 and 7.
-    Fold((6, 7), ((a.EYE_INNER, 3.0, -6.0), (a.EYE_INNER, 13.0, -10.0), (a.EYE_OUTER, -3.0, -8.0)), 1.0, 0.18),
+    Fold((6, 7), ((a.EYE_INNER, 3.0, -6.0), (a.EYE_INNER, 13.0, -10.0), (a.EYE_OUTER, -3.0, -8.0)), 1.5, 0.12),
     # Side of the nose, AU 9.
-    Fold((9,), ((a.NASAL_ROOT, -3.5, -4.0), (a.NASAL_ROOT, 3.0, -8.5)), 0.8, 0.24),
-    Fold((9,), ((a.NASAL_ROOT, -4.0, 0.5), (a.NASAL_ROOT, 1.5, -3.5)), 0.8, 0.20),
-    # Dimple and the fold beside the corner, AUs 14 and 12, 20.
-    Fold((14, 20), ((a.MOUTH_CORNER, 6.0, 5.0), (a.MOUTH_CORNER, 7.5, 0.0), (a.MOUTH_CORNER, 6.5, -5.0)), 1.2, 0.24),
-    # Below the corner, AU 15; between lip and chin, AU 17.
-    Fold((15,), ((a.MOUTH_CORNER, 1.0, -3.5), (a.MOUTH_CORNER, 3.0, -9.0)), 1.1, 0.22),
-    Fold((17,), ((a.CHIN_BOSS, 0.5, 9.5), (a.CHIN_BOSS, 8.0, 8.0), (a.CHIN_BOSS, 13.0, 4.0)), 1.3, 0.22),
+    Fold((9,), ((a.NASAL_ROOT, -3.5, -4.0), (a.NASAL_ROOT, 3.0, -8.5)), 1.2, 0.18),
+    Fold((9,), ((a.NASAL_ROOT, -4.0, 0.5), (a.NASAL_ROOT, 1.5, -3.5)), 1.2, 0.16),
+    # Dimple beside the corner, AU 14.
+    Fold((14,), ((a.MOUTH_CORNER, 6.5, 4.0), (a.MOUTH_CORNER, 8.0, 0.0), (a.MOUTH_CORNER, 7.0, -4.5)), 2.0, 0.13),
+    # Below the corner, AU 15.
+    Fold((15,), ((a.MOUTH_CORNER, 1.0, -3.5), (a.MOUTH_CORNER, 3.0, -10.0)), 1.8, 0.13),
+    # Between lower lip and chin, AU 17.
+    Fold((17,), ((a.LOWER_LIP_BOTTOM, -8.0, -5.0), (a.LOWER_LIP_BOTTOM, 0.0, -6.0), (a.LOWER_LIP_BOTTOM, 13.0, -4.0)), 2.4, 0.10),
 )  # fmt: skip
 
 
@@ -156,6 +156,6 @@ def _relief(frame: FaceFrame, fold: Fold, line_mm: F64, size: int) -> tuple[int,
         nearer = d < distance
         distance[nearer], along[nearer] = d[nearer], i / (len(line) - 1)
     across = np.sqrt(distance) / np.float32(fold.width_mm * scale)
-    fade = np.sin(np.pi * np.clip(along, 0.02, 0.98)) ** 0.7
+    fade = np.sin(np.pi * along)
     valley = np.exp(-0.5 * across**2) - 0.28 * np.exp(-0.5 * (across - 2.4) ** 2)
     return int(low[0]), int(low[1]), (-fold.depth * valley * fade).astype(np.float32)

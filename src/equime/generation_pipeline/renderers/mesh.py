@@ -29,6 +29,8 @@ CAMERA_MM: Final = 800.0
 """Distance of the camera that movement towards it is seen from."""
 LID_FOLLOWS_GAZE: Final = 0.020
 """Share of the lid gap that the upper lid follows the gaze down, per degree."""
+LID_ROLL_MM: Final = (0.9, 0.6)
+"""How much of the upper and the lower lid's rim is turned under in a closed eye."""
 NOISE_BANK: Final = 1 << 21
 
 
@@ -104,7 +106,7 @@ class PreparedMesh:
                 xy -= LID_FOLLOWS_GAZE * pitch * self.field(43, side)
         self._keep_order(xy)
         for hole in self.mesh.apertures:
-            xy[hole.veil_upper], xy[hole.veil_lower] = hole.inner(xy, face_mesh.VEIL_MM * self.mesh.px_per_mm)
+            xy[hole.veil_upper], xy[hole.veil_lower] = hole.inner(xy, self.mesh.px_per_mm)
         if yaw or pitch:
             shift = self._gaze_shift(yaw, pitch)
             for eye, part in enumerate(self.mesh.eyeballs):
@@ -136,14 +138,15 @@ class PreparedMesh:
         return 1.0 - t * t * (3.0 - 2.0 * t)
 
     def _keep_order(self, xy: F64) -> None:
-        """Margins may touch but not pass each other: where a sum of AUs would cross them they meet."""
-        for hole in self.mesh.apertures:
-            crossed = xy[hole.lower, 1] < xy[hole.upper, 1]
-            if crossed.any():
-                up, low = hole.upper[crossed], hole.lower[crossed]
-                meet = 0.5 * (xy[up, 1] + xy[low, 1])
-                xy[up, 1] = meet
-                xy[low, 1] = meet
+        """Lips may touch but not pass each other: where a sum of AUs would cross them they meet. Lids may:
+        the upper one lies over the lower."""
+        hole = self.mesh.apertures[2]
+        crossed = xy[hole.lower, 1] < xy[hole.upper, 1]
+        if crossed.any():
+            up, low = hole.upper[crossed], hole.lower[crossed]
+            meet = 0.5 * (xy[up, 1] + xy[low, 1])
+            xy[up, 1] = meet
+            xy[low, 1] = meet
 
     def _head_pivot(self) -> F64:
         """The head turns about a point between the ears, on the level of the mouth's upper end."""
@@ -198,6 +201,7 @@ class _Canvas:
         self.out = Yuv(*(np.zeros(s.shape, np.uint8) for s in self.sums))
         self.luma = self.textures.planes[0].copy()
         self.depths = np.zeros(len(prepared.reliefs))
+        self.luma_at, self.chroma_at = self.textures.luma_at.copy(), self.textures.chroma_at.copy()
 
     def shade(self, depths: F64) -> None:
         """Bring the luma texture's folds to these depths."""
@@ -219,14 +223,36 @@ class _Canvas:
         luma_xy = xy.astype(np.float32)
         chroma_xy = textures.luma_to_chroma(xy).astype(np.float32)
         t = self.textures
-        raster.draw(self.luma, luma_xy, t.luma_at, self.eye_triangles, self.alpha, self.sums[0])
+        self._roll_lids(xy)
+        raster.draw(self.luma, luma_xy, self.luma_at, self.eye_triangles, self.alpha, self.sums[0])
         for eye, part in enumerate(self.prepared.mesh.eyeballs):
             light = t.catchlights[eye]
             shift = xy[part.start] - self.prepared.mesh.xy[part.start]
             raster.add_light(self.sums[0], light.light, light.x + float(shift[0]), light.y + float(shift[1]))
-        raster.draw(self.luma, luma_xy, t.luma_at, self.rest, self.alpha, self.sums[0])
+        raster.draw(self.luma, luma_xy, self.luma_at, self.rest, self.alpha, self.sums[0])
         for plane, total in zip(t.planes[1:], self.sums[1:], strict=True):
-            raster.draw(plane, chroma_xy, t.chroma_at, self.prepared.mesh.triangles, self.alpha, total)
+            raster.draw(plane, chroma_xy, self.chroma_at, self.prepared.mesh.triangles, self.alpha, total)
+
+    def _roll_lids(self, xy: F64) -> None:
+        """As a lid closes its rim turns under: the margin shows what lay a little further from the eye, so
+        that no sliver of iris or wet rim that the landmarks cut off with the lid travels along."""
+        mesh = self.prepared.mesh
+        for hole in mesh.apertures[:2]:
+            rest = mesh.xy[hole.lower, 1] - mesh.xy[hole.upper, 1]
+            now = xy[hole.lower, 1] - xy[hole.upper, 1]
+            closed = np.clip(1.0 - now / np.maximum(rest, 1e-6), 0.0, 1.0)
+            closed[[0, -1]] = 0.0
+            for margin, veil, roll_mm in (
+                (hole.upper, hole.veil_upper, -LID_ROLL_MM[0]),
+                (hole.lower, hole.veil_lower, LID_ROLL_MM[1]),
+            ):
+                shift = closed * roll_mm * mesh.px_per_mm
+                for at, rest_at, step in (
+                    (self.luma_at, self.textures.luma_at, 2.0),
+                    (self.chroma_at, self.textures.chroma_at, 1.0),
+                ):
+                    at[margin, 1] = rest_at[margin, 1] + step * shift
+                    at[veil[1:-1]] = (rest_at[veil] + closed[:, None] * (at[margin] - rest_at[veil]))[1:-1]
 
     def develop(self, light: float, sigma: float, offsets: NDArray[np.integer]) -> Yuv:
         """Light, noise, rounding."""
