@@ -46,7 +46,9 @@ class EncoderSettings(Record, frozen=True):
         crf: constant rate factor of x264, 0 to 51, lower is better; 18 is visually transparent.
         preset: x264's speed preset.
         keyint: most frames between two key frames. Scene-cut detection is off, so where a key frame lies
-            depends on the frame number alone and never on what the face does.
+            depends on the frame number alone and never on what the face does. Macroblock-tree rate control
+            is off too: it takes bits from what changes quickly, which is the micro-expression, and its
+            AVX code makes the bytes differ from run to run at widths that are not multiples of 128.
         lossless: quantiser 0 instead of crf: the decoded Y, U and V planes equal what was rendered
             (H.264 profile High 4:4:4 Predictive; not every browser plays it, FFmpeg and OpenCV do).
     """
@@ -189,7 +191,7 @@ def _add_stream(container: Any, rate: Fraction, size: int, settings: EncoderSett
     options = {
         "preset": settings.preset,
         **quality,
-        "x264-params": f"keyint={settings.keyint}:scenecut=0:threads=1:lookahead-threads=1",
+        "x264-params": f"keyint={settings.keyint}:scenecut=0:mbtree=0:threads=1:lookahead-threads=1",
     }
     stream = container.add_stream("libx264", rate=rate, options=options)
     context = stream.codec_context
