@@ -1,0 +1,62 @@
+"""Names to code, looked up when asked for.
+
+A new renderer, annotator or exporter is its module, one line here and its own test. A name that holds a colon
+is taken as ``module:attribute`` itself, so that code outside of equime can be used without a change here.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any, Final
+
+from equime.errors import InputError, MissingError
+
+RENDERERS: Final[dict[str, str]] = {
+    "mesh": "equime.generation_pipeline.renderers.mesh:MeshRenderer",
+}
+"""Renderers by name; each is called without arguments."""
+
+CHECKS: Final[dict[str, str]] = {
+    "metadata": "equime.generation_pipeline.checks:check_metadata",
+    "captions": "equime.generation_pipeline.checks:check_captions",
+    "views": "equime.generation_pipeline.checks:check_views",
+}
+"""What `equime validate` asks of a Dataset beyond its records; each takes the Dataset and yields Problems."""
+
+_TABLES: Final = {"renderer": RENDERERS, "check": CHECKS}
+
+
+def lookup(kind: str, name: str) -> Any:
+    """The attribute that ``name`` stands for in the table of this kind.
+
+    Args:
+        kind: "renderer" or "check".
+        name: a registered name, or ``module:attribute``.
+
+    Raises:
+        InputError: unknown name; the message lists the known ones.
+        MissingError: a module that the entry needs is not installed.
+    """
+    table = _TABLES[kind]
+    target = table.get(name, name if ":" in name else None)
+    if target is None:
+        raise InputError(
+            f"unknown {kind} {name!r}; known are {', '.join(sorted(table))}, or give module:attribute"
+        )
+    return load(target, f"{kind} {name!r}")
+
+
+def load(target: str, label: str | None = None) -> Any:
+    """Import ``module:attribute``. Raises as `lookup`."""
+    module_name, _, attribute = target.partition(":")
+    label = label or target
+    try:
+        module = importlib.import_module(module_name)
+    except ModuleNotFoundError as error:
+        if error.name and module_name.split(".")[0] == error.name.split(".")[0]:
+            raise InputError(f"{label}: no module {error.name!r}; check the name and PYTHONPATH") from error
+        raise MissingError(f"{label} needs {error.name!r}; install it with `pip install {error.name}`") from error
+    try:
+        return getattr(module, attribute)
+    except AttributeError as error:
+        raise InputError(f"{label}: module {module_name!r} has no {attribute!r}") from error
