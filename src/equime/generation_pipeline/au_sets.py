@@ -41,7 +41,7 @@ AU_DEFINED: Final[dict[str, tuple[AuSet, ...]]] = {
 """Emotion to the AU sets that define it. No set belongs to two emotions."""
 
 SMOOTHING: Final = 5.0
-"""Pseudo-count of every au-defined set: sets that the corpora never hold still occur, common ones dominate."""
+"""Pseudo-count of every au-defined set: unseen sets still occur, common ones dominate."""
 
 _EMOTION_OF: Final = {frozenset(aus): emotion for emotion, sets in AU_DEFINED.items() for aus in sets}
 

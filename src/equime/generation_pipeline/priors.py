@@ -82,7 +82,7 @@ class Priors(_Part, frozen=True):
         au_sets_per_emotion: emotion to its coded AU sets.
         unilateral_share_per_au: FACS number to its laterality; AUs that are not named are bilateral.
         phase_durations_per_emotion_DFME: emotion to its phase durations.
-        phase_durations: corpus to its pooled phase durations; "DFME" times AUs that are forced on a neutral clip.
+        phase_durations: corpus to its pooled phase durations; "DFME" times AUs forced on a neutral clip.
         intensity_letters_SAMM: FACS letter to its share (and "n").
         digest: content id of the whole file.
     """
