@@ -1,9 +1,10 @@
 """Aligned crop: a similarity transform that puts every head at the same place and size.
 
-The eyes are level, their midpoint is at (`CENTRE`, `EYES_HEIGHT`) of the crop and they are `EYE_DISTANCE` of
-its side apart, so that a head with its hair is in frame. In a turned head the eyes come together; the distance
-from eyes to mouth then sets the scale (the same idea as the alignment of FFHQ, Karras et al. 2019). What lies
-outside of the photograph is its reflection.
+The eyes are level, their midpoint is at (`CENTRE`, `EYES_HEIGHT`) of the crop and they are `EYE_DISTANCE`
+of its side apart, so that a head with its hair is in frame. In a turned head the eyes come together; the
+distance from eyes to mouth then sets the scale (the same idea as the alignment of FFHQ, Karras et al. 2019).
+What lies outside of the photograph is its reflection, which soon melts into a blurred continuation of the
+border so that no mirrored face shows.
 """
 
 from __future__ import annotations
@@ -38,6 +39,10 @@ IRIS_MM: Final = 11.7
 
 EYE_DISTANCE_MM: Final = 63.0
 """Interpupillary distance of adults: mean 63 mm, s.d. 3.6 (Dodgson 2004); about 52 at the age of six."""
+
+# Outside of the photograph, shares of the side: where the reflection has melted, and the sigma of the blur.
+_MELTED_AT: Final = 0.05
+_MELTED_SIGMA: Final = 0.02
 
 _IRIS_WEIGHT: Final = 2 / 3
 _IRIS_BOUND: Final = 1.25
@@ -81,15 +86,21 @@ def scale_points(points: NDArray[np.float32], size_px: int) -> NDArray[np.float3
     return out.astype(np.float32)
 
 
-def warp(rgb: NDArray[np.uint8], to_crop: NDArray[np.float64], size_px: int) -> NDArray[np.uint8]:
+def warp(
+    rgb: NDArray[np.uint8],
+    to_crop: NDArray[np.float64],
+    size_px: int,
+    border: int = cv2.BORDER_REFLECT_101,
+) -> NDArray[np.uint8]:
     """Resample an image into a crop.
 
-    Shrinking by more than half is done by area averaging first, the rest by Lanczos; the border is reflected.
+    Shrinking by more than half is done by area averaging first, the rest by Lanczos.
 
     Args:
         rgb: uint8 (H, W, 3).
         to_crop: (2, 3) similarity from pixels of ``rgb`` to pixels of the crop.
         size_px: side of the crop.
+        border: OpenCV's code for what lies outside of the image; reflected by default.
 
     Returns:
         uint8 (size_px, size_px, 3).
@@ -98,10 +109,57 @@ def warp(rgb: NDArray[np.uint8], to_crop: NDArray[np.float64], size_px: int) -> 
     scale = float(np.hypot(transform[0, 0], transform[0, 1]))
     if scale < 0.5:
         rgb, transform = _shrink_first(rgb, transform, scale)
-    crop = cv2.warpAffine(
-        rgb, transform, (size_px, size_px), flags=cv2.INTER_LANCZOS4, borderMode=cv2.BORDER_REFLECT_101
-    )
+    crop = cv2.warpAffine(rgb, transform, (size_px, size_px), flags=cv2.INTER_LANCZOS4, borderMode=border)
     return np.asarray(crop, np.uint8)
+
+
+def aligned_crop(rgb: NDArray[np.uint8], to_crop: NDArray[np.float64], size_px: int) -> NDArray[np.uint8]:
+    """`warp`, with the reflection outside of the photograph melting into its border, continued and blurred.
+
+    Args:
+        rgb: uint8 (H, W, 3).
+        to_crop: (2, 3) similarity to the crop at `CROP_PX`.
+        size_px: side of the crop.
+
+    Returns:
+        uint8 (size_px, size_px, 3).
+    """
+    transform = scaled(to_crop, size_px)
+    crop = warp(rgb, transform, size_px)
+    outside = _outside(rgb.shape[:2], transform, size_px)
+    if not outside.any():
+        return crop
+    share = np.clip(outside / (_MELTED_AT * size_px), 0.0, 1.0)[:, :, None]
+    continued = _blurred(warp(rgb, transform, size_px, cv2.BORDER_REPLICATE), _MELTED_SIGMA * size_px)
+    melted: NDArray[np.float32] = crop + share * (continued - crop)
+    return np.asarray(np.clip(np.rint(melted), 0, 255), np.uint8)
+
+
+def _outside(shape: tuple[int, ...], transform: NDArray[np.float64], size_px: int) -> NDArray[np.float32]:
+    """How far each pixel of the crop lies outside of the photograph, in pixels of the crop; 0 inside."""
+    turn = transform[:, :2]
+    scale = float(np.hypot(turn[0, 0], turn[0, 1]))
+    axis = np.arange(size_px, dtype=np.float32)
+    back = np.linalg.inv(turn)
+    origin = -back @ transform[:, 2]
+    beyond = np.zeros((size_px, size_px), np.float32)
+    for i, side in enumerate((shape[1], shape[0])):
+        at = (
+            np.float32(back[i, 0]) * axis[None, :]
+            + np.float32(back[i, 1]) * axis[:, None]
+            + np.float32(origin[i])
+        )
+        np.maximum(beyond, np.maximum(-at, at - (side - 1)), out=beyond)
+    return beyond * np.float32(scale)
+
+
+def _blurred(crop: NDArray[np.uint8], sigma: float) -> NDArray[np.float32]:
+    """Gaussian blur, computed small: it holds no detail."""
+    k = max(1, int(sigma / 4))
+    size = max(1, len(crop) // k)
+    small = cv2.resize(crop, (size, size), interpolation=cv2.INTER_AREA).astype(np.float32)
+    soft = cv2.GaussianBlur(small, (0, 0), sigma / k, borderType=cv2.BORDER_REFLECT_101)
+    return np.asarray(cv2.resize(soft, crop.shape[1::-1], interpolation=cv2.INTER_CUBIC), np.float32)
 
 
 def _shrink_first(
@@ -122,7 +180,6 @@ def px_per_mm(landmarks: NDArray[np.float32]) -> float:
     The iris is the better ruler (its size hardly varies, children included) but is measured on few pixels;
     the eye distance is measured well and varies. The estimate is the weighted geometric mean, the iris
     counting two thirds and held within 25 % of the eye distance, which covers the narrow-set eyes of a child.
-    Lengths are taken in depth as well, so that a slight turn of the head does not shorten them.
 
     Args:
         landmarks: (478, 3).
@@ -132,8 +189,8 @@ def px_per_mm(landmarks: NDArray[np.float32]) -> float:
     """
     points = landmarks.astype(np.float64)
     right, left = points[RIGHT_IRIS[0]], points[LEFT_IRIS[0]]
-    by_distance = float(np.linalg.norm((left - right)[:2])) / EYE_DISTANCE_MM
-    widths = [np.linalg.norm((points[i[1]] - points[i[3]])[:2]) for i in (RIGHT_IRIS, LEFT_IRIS)]
+    by_distance = float(np.hypot(*(left - right)[:2])) / EYE_DISTANCE_MM
+    widths = [np.hypot(*(points[i[1]] - points[i[3]])[:2]) for i in (RIGHT_IRIS, LEFT_IRIS)]
     by_iris = float(np.mean(widths)) / IRIS_MM
     ratio = float(np.clip(by_iris / by_distance, 1 / _IRIS_BOUND, _IRIS_BOUND))
-    return by_distance * ratio**_IRIS_WEIGHT
+    return float(by_distance * ratio**_IRIS_WEIGHT)

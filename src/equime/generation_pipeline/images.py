@@ -1,9 +1,9 @@
 """Read any still image into 8-bit sRGB pixels, or say why not.
 
-Pillow reads first, OpenCV what Pillow does not know (Radiance HDR, Sun raster, ...). What is done on the way:
-EXIF rotation is applied, an embedded colour profile is converted to sRGB, transparency is laid on neutral
-grey, grey images become RGB, 12- and 16-bit values are scaled to 8 bits. An animation is refused: which of its
-frames is meant is the user's decision.
+Pillow reads first, OpenCV what Pillow does not know (Radiance HDR, Sun raster, ...). On the way EXIF rotation
+is applied, an embedded colour profile is converted to sRGB, transparency is laid on neutral grey, grey
+images become RGB, 12- and 16-bit values are scaled to 8 bits. An animation is refused: which of its frames is
+meant is the user's decision.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
@@ -30,8 +31,11 @@ _ANIMATIONS: Final = frozenset({"GIF", "WEBP", "PNG", "AVIF"})
 # their first one.
 
 IMAGE_SUFFIXES: Final = frozenset(
-    ".avif .bmp .dib .gif .hdr .heic .heif .jfif .jp2 .jpe .jpeg .jpg .pbm .pgm .png .pnm .ppm .sr .ras "
-    ".tga .tif .tiff .webp".split()
+    f".{name}"
+    for name in (
+        *("avif", "bmp", "dib", "gif", "hdr", "heic", "heif", "jfif", "jp2", "jpe", "jpeg", "jpg", "pbm"),
+        *("pgm", "png", "pnm", "ppm", "ras", "sr", "tga", "tif", "tiff", "webp"),
+    )
 )
 """File names that a folder of faces is searched for (lower case)."""
 
@@ -177,8 +181,6 @@ def _grey_to_rgb(grey: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def _from_opencv(data: bytes) -> NDArray[np.uint8]:
-    import cv2
-
     try:
         pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_ANYDEPTH | cv2.IMREAD_COLOR)
     except cv2.error as error:

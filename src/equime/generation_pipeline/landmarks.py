@@ -12,7 +12,7 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Final
@@ -21,6 +21,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from equime.generation_pipeline.alignment import warp
 from equime.types import N_LANDMARKS
 
 _DETECT_PX: Final = 640  # the detectors look at 128 and 192 px; more only costs time
@@ -47,13 +48,15 @@ class Models:
             # The C++ code logs through abseil, which reads neither at run time; set before the import.
             os.environ.setdefault("GLOG_minloglevel", "2")
             os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-            from mediapipe.python.solutions import face_detection, face_mesh
+            from mediapipe.python.solutions import face_detection, face_mesh  # noqa: PLC0415
 
             self.near: Any = face_detection.FaceDetection(model_selection=0, min_detection_confidence=0.1)
             self.far: Any = face_detection.FaceDetection(model_selection=1, min_detection_confidence=0.1)
             self.mesh: Any = face_mesh.FaceMesh(
                 static_image_mode=True, refine_landmarks=True, max_num_faces=1, min_detection_confidence=0.3
             )
+            # The mesh complains once more about its own graph at the first face.
+            self.mesh_has_seen_a_face = False
             # The interpreters are made, and chatter, at the first image.
             blank = np.zeros((64, 64, 3), np.uint8)
             for solution in (self.near, self.far, self.mesh):
@@ -88,10 +91,9 @@ def _no_warnings() -> Iterator[None]:
         yield
 
 
-def detector_scores(rgb: NDArray[np.uint8]) -> tuple[float, float]:
-    """Best score of the near-range and of the far-range detector, 0 where they find nothing."""
-    near, far = (max((box.score for box in _detect(d, rgb)), default=0.0) for d in (models().near, models().far))
-    return near, far
+def far_score(rgb: NDArray[np.uint8]) -> float:
+    """Best score of the far-range detector in a square image, 0 where it finds nothing."""
+    return max((box.score for box in _detect(models().far, rgb)), default=0.0)
 
 
 def find_boxes(rgb: NDArray[np.uint8], min_score: float = 0.5) -> list[Box]:
@@ -136,7 +138,7 @@ def _both(rgb: NDArray[np.uint8], min_score: float) -> list[Box]:
 
 def _padded(rgb: NDArray[np.uint8], min_score: float) -> list[Box]:
     border = max(rgb.shape[:2]) // 2
-    wide = cv2.copyMakeBorder(rgb, *[border] * 4, cv2.BORDER_REPLICATE)
+    wide = cv2.copyMakeBorder(rgb, border, border, border, border, cv2.BORDER_REPLICATE)
     return [_moved(box, -border, -border) for box in _both(np.asarray(wide, np.uint8), min_score)]
 
 
@@ -160,8 +162,8 @@ def _detect(detector: Any, rgb: NDArray[np.uint8]) -> list[Box]:
     for detection in detections:
         box = detection.location_data.relative_bounding_box
         side = max(box.width * width, box.height * height)
-        centre = (box.xmin + box.width / 2) * width, (box.ymin + box.height / 2) * height
-        boxes.append(Box(centre[0] - side / 2, centre[1] - side / 2, side, float(detection.score[0])))
+        x, y = (box.xmin + box.width / 2) * width, (box.ymin + box.height / 2) * height
+        boxes.append(Box(x - side / 2, y - side / 2, side, float(detection.score[0])))
     return boxes
 
 
@@ -185,15 +187,17 @@ def mesh(rgb: NDArray[np.uint8]) -> NDArray[np.float32] | None:
     """Face mesh of the one face in an image.
 
     Args:
-        rgb: uint8 (H, W, 3); the face should be upright within 45 degrees and take a third to two thirds.
+        rgb: uint8 (S, S, 3); the face should be upright within 45 degrees and take a third to two thirds.
 
     Returns:
         float32 (478, 3) pixel coordinates (the centre of the first pixel is 0, 0), z in the same unit,
         negative towards the camera; None if there is no face.
     """
     height, width = rgb.shape[:2]
-    with _no_warnings():
-        faces = models().mesh.process(np.ascontiguousarray(rgb)).multi_face_landmarks
+    own = models()
+    with nullcontext() if own.mesh_has_seen_a_face else _quiet_stderr(), _no_warnings():
+        faces = own.mesh.process(np.ascontiguousarray(rgb)).multi_face_landmarks
+    own.mesh_has_seen_a_face |= bool(faces)
     if not faces or len(faces[0].landmark) != N_LANDMARKS:
         return None
     points = np.array([(p.x, p.y, p.z) for p in faces[0].landmark], np.float64)
@@ -210,8 +214,6 @@ def mesh_in_box(rgb: NDArray[np.uint8], box: Box) -> NDArray[np.float32] | None:
     k = size / side
     to_cut = np.array([[k, 0, size / 2 - 0.5], [0, k, size / 2 - 0.5]])
     to_cut[:, 2] -= k * centre
-    from equime.generation_pipeline.alignment import warp
-
     points = mesh(warp(rgb, to_cut, size))
     if points is None:
         return None
