@@ -10,8 +10,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-Array = NDArray[np.float32]
-Points = NDArray[np.float64]
+Array = NDArray[Any]
+"""A picture, mask or height field: float32 (H, W) or (H, W, 3)."""
+
+Points = NDArray[Any]
+"""float64 (n, 2) or (n, 3), millimetres of the face unless a name says pixels."""
 
 FIELD_MM: Final = 326.0
 """Side of the picture on the plane of the face: a head (225 mm) with hair and the start of the shoulders."""
@@ -87,19 +90,23 @@ class Canvas:
         size = (image.shape[1], image.shape[0])
         return np.asarray(cv2.resize(small, size, interpolation=cv2.INTER_LINEAR), np.float32)
 
+    def shift(self, image: Array, dx_mm: float, dy_mm: float) -> Array:
+        """The picture moved right and down; its border repeats."""
+        move = np.array([[1, 0, dx_mm], [0, 1, dy_mm]]) * [[1, 1, self.px_per_mm]]
+        size = (self.side_px, self.side_px)
+        return np.asarray(cv2.warpAffine(image, move, size, borderMode=cv2.BORDER_REPLICATE), np.float32)
+
     def noise(self, rng: np.random.Generator, scale_mm: float) -> Array:
         """Smooth noise of mean 0 and standard deviation 1 whose grain is about ``scale_mm``.
 
         The grain is drawn on a grid in millimetres, so the same stream gives the same pattern at any size.
         """
-        n = max(2, math.ceil(FIELD_MM / scale_mm))
+        n = max(4, math.ceil(2 * FIELD_MM / scale_mm))
         grain = rng.standard_normal((n, n), dtype=np.float32)
-        if n > self.side_px:
-            gain = n / self.side_px
-            grain = cv2.resize(grain, (self.side_px, self.side_px), interpolation=cv2.INTER_AREA) * gain**0.5
-            return np.asarray(grain, np.float32)
-        smooth = cv2.resize(grain, (self.side_px, self.side_px), interpolation=cv2.INTER_CUBIC)
-        return np.asarray(smooth * 1.25, np.float32)
+        # Blurred grain shows no lattice after resizing; 3.2 gives it back its standard deviation.
+        grain = cv2.GaussianBlur(grain, (0, 0), max(0.9, 0.6 * n / self.side_px)) * 3.2
+        size = (self.side_px, self.side_px)
+        return np.asarray(cv2.resize(grain, size, interpolation=cv2.INTER_CUBIC), np.float32)
 
 
 def smoothstep(x: Any, low: float, high: float) -> Any:

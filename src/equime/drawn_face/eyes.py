@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from typing import Final
 
-import cv2
 import numpy as np
 
 from equime.drawn_face.canvas import Array, Canvas, Points, hex_linear, mix, smoothstep, spline
 from equime.drawn_face.person import Person
 from equime.drawn_face.shape import IRIS_RADIUS_MM, LOWER_BROW, UPPER_BROW, Shape
-from equime.drawn_face.strokes import strand_layer
+from equime.drawn_face.strokes import bezier, draw_strands
 from equime.seeding import stream
 
 _IRIS: Final = {
@@ -29,7 +28,7 @@ def paint_eye(canvas: Canvas, person: Person, shape: Shape, side: int, image: Ar
     outline = shape.eye_outline(side)
     opening = canvas.fill(outline, 0.12)
     level = float(np.mean(light[opening > 0.5])) if np.any(opening > 0.5) else 1.0
-    ball = _eyeball(canvas, person, shape, side) * (0.35 + 0.65 * level)
+    ball = _eyeball(canvas, person, shape, side) * (0.25 + 0.65 * level)
     ball = _lid_shadow(canvas, shape, side, ball)
     ball += _catchlight(canvas, shape, side)[..., None]
     out = mix(image, ball, opening)
@@ -41,7 +40,7 @@ def _eyeball(canvas: Canvas, person: Person, shape: Shape, side: int) -> Array:
     cx, cy = shape.eye(side)
     x, y = canvas.grid_mm()
     r = np.hypot(x - cx, y - cy)
-    sclera = np.array([0.66, 0.59, 0.55], np.float32)
+    sclera = np.array([0.55, 0.50, 0.475], np.float32)
     shade = 1 - 0.30 * smoothstep(np.abs(x - cx), 5, 14) - 0.10 * smoothstep(y - cy, 0, 6)
     ball = sclera * shade[..., None]
     inner = shape.points[(133, 362)[side], :2]
@@ -51,14 +50,23 @@ def _eyeball(canvas: Canvas, person: Person, shape: Shape, side: int) -> Array:
     ball = ball * (1 - np.clip(red, 0, 1)[..., None] * np.array([0.10, 0.42, 0.42], np.float32))
     caruncle = canvas.spot(inner[0] + toward * 1.7, inner[1] + 0.1, 1.3, 1.1)
     ball = mix(ball, np.array([0.50, 0.24, 0.21]), np.clip(caruncle * 0.95, 0, 1))
-    edge = np.asarray(smoothstep(r, IRIS_RADIUS_MM + 0.45, IRIS_RADIUS_MM - 0.35), np.float32)
-    return mix(ball, _iris(canvas, person, x - cx, y - cy, r, side), edge)
+    # Only the window around the iris: this is the costliest texture per pixel.
+    px = canvas.to_px((cx, cy))
+    reach = (IRIS_RADIUS_MM + 1) * canvas.px_per_mm
+    low = np.floor(px - reach).astype(int)
+    high = np.ceil(px + reach).astype(int) + 1
+    window = (slice(low[1], high[1]), slice(low[0], high[0]))
+    edge = smoothstep(r[window], IRIS_RADIUS_MM + 0.45, IRIS_RADIUS_MM - 0.35)
+    iris = _iris(person, (x - cx)[window], (y - cy)[window], side)
+    ball[window] = mix(ball[window], iris, edge)
+    return ball
 
 
-def _iris(canvas: Canvas, person: Person, dx: Array, dy: Array, r: Array, side: int) -> Array:
+def _iris(person: Person, dx: Array, dy: Array, side: int) -> Array:
+    """Colour of the iris at distances from its centre in mm: fibres, collarette, limbal ring, pupil."""
     rng = stream(person.seed, "drawn_face", "iris", side)
     outer, inner = (hex_linear(c) * 1.15 for c in _IRIS[person.eye_colour])
-    angle = np.arctan2(dy, dx)
+    r, angle = np.hypot(dx, dy), np.arctan2(dy, dx)
     fibres = np.zeros_like(r)
     for k in (11, 17, 23, 31, 43, 59):
         fibres += np.sin(angle * k + rng.uniform(0, 6.3) + 0.5 * np.sin(r * rng.uniform(1, 2.5))) / 6
@@ -113,57 +121,58 @@ def paint_lashes(canvas: Canvas, person: Person, shape: Shape, image: Array) -> 
     """Upper and lower lashes as curved strokes."""
     rng = stream(person.seed, "drawn_face", "lashes")
     female = person.gender == "f"
-    paths, widths = [], []
-    for side in (0, 1):
-        sign = -1 if side == 0 else 1
-        for lid, n, length, up in ((0, 75, 3.4 if female else 2.2, -1), (1, 42, 1.7 if female else 1.2, 1)):
-            curve = shape.lids(side)[lid]
-            for t in np.sort(rng.uniform(0.02, 0.90 if lid == 0 else 0.78, n)):
-                root = curve[int(t * (len(curve) - 1))] + rng.normal(0, 0.12, 2)
-                out = (0.5 - t) * 2
-                long = length * rng.uniform(0.6, 1.1) * (0.75 + 0.35 * out if lid == 0 else 0.9)
-                mid = root + [sign * out * 0.45 * long, up * 0.25 * long]
-                tip = root + [sign * out * 1.0 * long, up * 0.80 * long]
-                paths.append(spline([root, mid, tip], 6))
-                widths.append(0.16 if female else 0.13)
-    shades = np.full((len(paths), 3), 0.012, np.float32) * rng.uniform(0.6, 2.0, (len(paths), 1))
-    colour, alpha = strand_layer(canvas, paths, widths, shades.astype(np.float32))
-    return mix(image, colour, alpha * 0.85)
+    rows = ((0, 90, 3.3 if female else 2.1, -1.0), (1, 45, 1.5 if female else 1.1, 1.0))
+    paths = [
+        _lash_row(rng, shape.lids(side)[lid], n, length, up, -1 if side == 0 else 1)
+        for side in (0, 1)
+        for lid, n, length, up in rows
+    ]
+    path = np.vstack(paths)
+    shades = 0.012 * rng.uniform(0.6, 2.0, (len(path), 1)) * np.ones(3)
+    return draw_strands(canvas, image, path, np.full(len(path), 0.17 if female else 0.13), shades, 0.85)[0]
+
+
+def _lash_row(
+    rng: np.random.Generator, lid: Points, n: int, length_mm: float, up: float, sign: int
+) -> Points:
+    """Lashes along one lid; they fan out from the middle and are longest at the outer end."""
+    t = np.sort(rng.uniform(0.02, 0.90 if up < 0 else 0.78, n))
+    root = lid[(t * (len(lid) - 1)).astype(int)] + rng.normal(0, 0.12, (n, 2))
+    fan = (0.5 - t) * 2
+    long = length_mm * rng.uniform(0.6, 1.1, n) * (0.75 + 0.35 * fan if up < 0 else 0.9)
+    middle = root + np.column_stack([sign * fan * 0.45 * long, up * 0.20 * long])
+    tip = root + np.column_stack([sign * fan * 1.0 * long, up * 0.80 * long])
+    return bezier(root, middle, tip)
 
 
 def paint_brows(canvas: Canvas, person: Person, shape: Shape, image: Array, colour: Array) -> Array:
     """Brows: a soft shade under several hundred hairs that turn from upright to lying along the brow."""
     rng = stream(person.seed, "drawn_face", "brows")
     out = image
-    paths, widths, shades = [], [], []
-    n = 420 if person.gender == "m" else 330
     for side in (0, 1):
-        sign = -1 if side == 0 else 1
         # From the inner to the outer end.
         upper = spline(shape.points[list(UPPER_BROW[side])][::-1, :2], 50)
         lower = spline(shape.points[list(LOWER_BROW[side])][::-1, :2], 50)
-        soft = canvas.fill(np.vstack([upper, lower[::-1]]), 1.0)
-        out = mix(out, colour * 1.1, soft * 0.36)
-        for _ in range(n):
-            t, v = rng.beta(1.25, 1.35), rng.beta(1.4, 1.4)
-            k = int(t * 49)
-            root = lower[k] * (1 - v) + upper[k] * v + rng.normal(0, 0.3, 2)
-            along = upper[min(k + 3, 49)] - upper[max(k - 3, 0)]
-            along = along / (np.linalg.norm(along) + 1e-6)
-            stand = 1.15 * (1 - smoothstep(t, 0.0, 0.35)) + 0.35 - 0.75 * v * smoothstep(t, 0.2, 0.8)
-            angle = np.arctan2(along[1], along[0]) - sign * (stand + rng.normal(0, 0.16))
-            d = np.array([np.cos(angle), np.sin(angle)])
-            length = rng.uniform(3.2, 6.2) * (1 - 0.35 * t)
-            bend = np.array([-d[1], d[0]]) * sign * 0.12 * length
-            paths.append(
-                spline([root, root + d * length * 0.5 + bend * 0.4, root + d * length + bend * 1.2], 7)
-            )
-            widths.append(rng.uniform(0.14, 0.24))
-            shades.append(colour * rng.uniform(0.45, 1.1))
-    layer, alpha = strand_layer(canvas, paths, widths, np.array(shades, np.float32))
-    return mix(out, layer, alpha * 0.85)
+        soft = canvas.fill(np.vstack([upper, lower[::-1]]), 0.9)
+        fade = canvas.spot(*((upper + lower) / 2)[24], 13, 6)
+        out = mix(out, colour * 1.1, np.clip(soft * 0.30 + 0.35 * soft * fade, 0, 1))
+        n = 760 if person.gender == "m" else 640
+        path = _brow_hairs(rng, upper, lower, n, -1 if side == 0 else 1)
+        shades = colour * rng.uniform(0.35, 1.1, (n, 1))
+        out = draw_strands(canvas, out, path, rng.uniform(0.11, 0.20, n), shades, 0.7)[0]
+    return out
 
 
-def resized(image: Array, side_px: int) -> Array:
-    """Area-averaged copy of a picture."""
-    return np.asarray(cv2.resize(image, (side_px, side_px), interpolation=cv2.INTER_AREA), np.float32)
+def _brow_hairs(rng: np.random.Generator, upper: Points, lower: Points, n: int, sign: int) -> Points:
+    t, v = rng.beta(1.15, 1.35, n), rng.beta(1.3, 1.3, n)
+    k = (t * 49).astype(int)
+    root = lower[k] * (1 - v[:, None]) + upper[k] * v[:, None] + rng.normal(0, 0.35, (n, 2))
+    along = upper[np.minimum(k + 3, 49)] - upper[np.maximum(k - 3, 0)]
+    stand = 0.85 * (1 - smoothstep(t, 0.0, 0.30)) + 0.35 - 0.75 * v * smoothstep(t, 0.2, 0.8)
+    angle = np.arctan2(along[:, 1], along[:, 0]) - sign * (stand + rng.normal(0, 0.16, n))
+    direction = np.column_stack([np.cos(angle), np.sin(angle)])
+    length = (rng.uniform(2.4, 4.8, n) * (1 - 0.35 * t) * (0.7 + 0.3 * smoothstep(t, 0, 0.15)))[:, None]
+    bend = np.column_stack([-direction[:, 1], direction[:, 0]]) * sign * 0.14 * length
+    # Hairs stay inside the drawn brow: they start half a length before their place.
+    root = root - direction * length * 0.35
+    return bezier(root, root + direction * length * 0.5, root + direction * length + bend)

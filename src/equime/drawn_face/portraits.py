@@ -32,6 +32,7 @@ _DEFAULTS: Final[tuple[dict[str, Any], ...]] = (
         "age": 45.0,
         "hair_style": "short",
         "hair_colour": "dark_brown",
+        "beard": "none",
     },
     {"seed": 105, "gender": "f", "skin_tone": 5, "age": 38.0, "hair_style": "tied", "hair_colour": "black"},
     {"seed": 106, "gender": "m", "skin_tone": 6, "age": 29.0, "hair_style": "swept", "beard": "full"},

@@ -11,7 +11,7 @@ from scipy.interpolate import RBFInterpolator
 
 from equime.drawn_face.canvas import Array, Canvas, smoothstep, spline
 from equime.drawn_face.person import Person
-from equime.drawn_face.shape import LOWER_LID, UPPER_LID, Shape
+from equime.drawn_face.shape import JAW, LOWER_LID, UPPER_LID, Shape
 from equime.seeding import stream
 
 _COARSE_PX: Final = 150
@@ -26,7 +26,7 @@ KEY: Final = np.array([-0.42, -0.50, 0.76])
 FILL: Final = np.array([0.65, -0.05, 0.75])
 """Direction to the weaker fill light on the right."""
 
-KEY_GAIN, FILL_GAIN, AMBIENT_GAIN = 0.78, 0.22, 0.34
+KEY_GAIN, FILL_GAIN, AMBIENT_GAIN = 0.84, 0.13, 0.25
 """Irradiance of the lights; about 1.15 on a cheek that faces the key light."""
 
 _WRAP: Final = np.array([0.30, 0.17, 0.12], np.float32)
@@ -34,6 +34,16 @@ _WRAP: Final = np.array([0.30, 0.17, 0.12], np.float32)
 
 _BLEED_MM: Final = (1.1, 0.55, 0.35)
 """Diffusion of light in skin per channel, after the diffusion lengths of Jensen 2001, halved for detail."""
+
+
+_RIM_MM: Final = 7.0
+"""Radius with which cheek and jaw turn away at the silhouette."""
+
+_SILHOUETTE: Final = frozenset(
+    (*JAW, 127, 162, 21, 54, 103, 67, 109, 10, 338, 297, 332, 284, 251, 389, 356)
+    + (137, 177, 215, 138, 135, 169, 170, 140, 171, 175, 396, 369, 395, 394, 364, 367, 435, 401, 366)
+)
+"""Points at and next to the outline: their depth jumps, so the surface is rounded off by `_rounding` instead."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +72,7 @@ class Relief:
 def build_relief(canvas: Canvas, person: Person, shape: Shape) -> Relief:
     """Height fields of everything that casts or receives shadow."""
     head_mask = canvas.fill(shape.head_outline(), 0.25)
-    head = _surface(canvas, shape) + _details(canvas, person, shape)
+    head = _surface(canvas, shape) + _details(canvas, person, shape) - _rounding(canvas, shape)
     neck_mask, neck = _neck(canvas, person)
     torso_mask, torso = _torso(canvas, person)
     return Relief(head, head_mask, neck, neck_mask, torso, torso_mask)
@@ -71,9 +81,9 @@ def build_relief(canvas: Canvas, person: Person, shape: Shape) -> Relief:
 def _surface(canvas: Canvas, shape: Shape) -> Array:
     """Smooth surface through the points (thin-plate spline) and the cranium."""
     lids = {i for group in (*UPPER_LID, *LOWER_LID) for i in group[1:-1]}
-    keep = [i for i in range(468) if i not in lids]
+    keep = [i for i in range(468) if i not in lids and i not in _SILHOUETTE]
     points = np.vstack([shape.points[keep], _cranium(shape)])
-    fit = RBFInterpolator(points[:, :2], points[:, 2], smoothing=6.0, kernel="thin_plate_spline")
+    fit = RBFInterpolator(points[:, :2], points[:, 2], smoothing=5.0, kernel="thin_plate_spline")
     coarse = Canvas(_COARSE_PX)
     x, y = coarse.grid_mm()
     inside = (np.abs(x) < 90) & (y > -130) & (y < 135)
@@ -81,7 +91,17 @@ def _surface(canvas: Canvas, shape: Shape) -> Array:
     z[inside] = fit(np.column_stack([x[inside], y[inside]]))
     z = cv2.GaussianBlur(z.astype(np.float32), (0, 0), 0.6)
     size = (canvas.side_px, canvas.side_px)
-    return np.asarray(cv2.resize(z, size, interpolation=cv2.INTER_CUBIC), np.float32)
+    # The blur takes away the kinks of cubic interpolation, which shading would show as a lattice.
+    return canvas.blur(np.asarray(cv2.resize(z, size, interpolation=cv2.INTER_CUBIC), np.float32), 1.4)
+
+
+def _rounding(canvas: Canvas, shape: Shape) -> Array:
+    """How far the surface turns away near the silhouette, mm: a quarter circle of `_RIM_MM` radius."""
+    mask = (canvas.fill(shape.head_outline()) > 0.5).astype(np.uint8)
+    inside = cv2.distanceTransform(mask, cv2.DIST_L2, 5) / canvas.px_per_mm
+    t = 1 - np.clip(inside / _RIM_MM, 0, 1)
+    drop = _RIM_MM * (1 - np.sqrt(np.clip(1 - t**2, 0, 1)))
+    return canvas.blur(np.asarray(drop, np.float32), 0.8)
 
 
 def _cranium(shape: Shape) -> np.ndarray:
@@ -189,7 +209,7 @@ def _forehead(canvas: Canvas, person: Person, z: Array, old: float) -> None:
 
 
 def _neck(canvas: Canvas, person: Person) -> tuple[Array, Array]:
-    half = 52.0 if person.gender == "f" else 61.0
+    half = 47.0 if person.gender == "f" else 58.0
     outline = [
         (-half - 2, 60),
         (-half, 110),
@@ -202,7 +222,7 @@ def _neck(canvas: Canvas, person: Person) -> tuple[Array, Array]:
     x, y = canvas.grid_mm()
     wide = half + 3 + 30 * smoothstep(y, 120, 175)
     round_ = np.sqrt(np.clip(1 - (x / wide) ** 2, 0.0, 1))
-    z = -105 + 62 * round_ - 0.1 * (y - 110)
+    z = -112 + 60 * round_ - 0.1 * (y - 110)
     for sign in (-1, 1):
         muscle = spline([(sign * 44, 105), (sign * 30, 140), (sign * 9, 172)], 30)
         z += 3.0 * canvas.line(muscle, 8.0, 5.0)
@@ -215,13 +235,14 @@ def _neck(canvas: Canvas, person: Person) -> tuple[Array, Array]:
 def _torso(canvas: Canvas, person: Person) -> tuple[Array, Array]:
     """Shoulders in a garment with a round neck."""
     wide = 0.0 if person.gender == "m" else -8.0
-    half = 58.0 if person.gender == "m" else 52.0
-    collar = spline([(-half - 8, 136), (-half + 10, 156), (0, 170 if person.gender == "f" else 163)], 40)
+    half = 56.0 if person.gender == "m" else 47.0
+    low = 171.0 if person.gender == "f" else 164.0
+    collar = spline([(-half - 7, 143), (-half + 4, 153), (-half * 0.45, low - 4), (0, low)], 40)
     right = collar[::-1][1:] * [-1, 1]
-    shoulder = [(150.0 + wide, 172.0), (118.0 + wide, 157.0), (half + 30, 147.0)]
-    outline = np.vstack(
-        [collar, right, shoulder[::-1], [(170, 200), (-170, 200)], [(-a, b) for a, b in shoulder]]
+    shoulder = spline(
+        [(160.0 + wide, 182.0), (125.0 + wide, 162.0), (half + 34, 151.0), (half + 7, 143.0)], 30
     )
+    outline = np.vstack([collar, right, shoulder[::-1], [(170, 200), (-170, 200)], shoulder * [-1, 1]])
     x, y = canvas.grid_mm()
     z = -75 - 0.0035 * x**2 + 0.35 * (y - 150)
     edge = np.vstack([collar, right])
@@ -287,8 +308,8 @@ def _reduced(z: Array) -> Array:
 
 
 def _enlarged(image: Array, side_px: int) -> Array:
-    smooth = cv2.GaussianBlur(image, (0, 0), 0.9)
-    return np.asarray(cv2.resize(smooth, (side_px, side_px), interpolation=cv2.INTER_CUBIC), np.float32)
+    large = cv2.resize(image.astype(np.float32), (side_px, side_px), interpolation=cv2.INTER_CUBIC)
+    return np.clip(Canvas(side_px).blur(large, 1.6), 0, 1)
 
 
 def irradiance(n: Array, key_seen: Array, sky_seen: Array, canvas: Canvas, *, skin: bool = True) -> Array:
@@ -298,7 +319,7 @@ def irradiance(n: Array, key_seen: Array, sky_seen: Array, canvas: Canvas, *, sk
     fill = FILL / np.linalg.norm(FILL)
     facing_key, facing_fill = n @ key.astype(np.float32), n @ fill.astype(np.float32)
     out = np.empty((*facing_key.shape, 3), np.float32)
-    ambient = AMBIENT_GAIN * sky_seen * (0.85 - 0.25 * n[..., 1])
+    ambient = AMBIENT_GAIN * sky_seen * (0.88 - 0.12 * n[..., 1])
     for c in range(3):
         lit = np.clip((facing_key + wrap[c]) / (1 + wrap[c]), 0, 1)
         soft = np.clip((facing_fill + wrap[c]) / (1 + wrap[c]), 0, 1)

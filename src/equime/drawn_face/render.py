@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from equime.drawn_face import eyes, hair, relief, scene, skin
+from equime.drawn_face.beard import paint_beard
 from equime.drawn_face.canvas import Array, Canvas, mix
 from equime.drawn_face.person import Person
 from equime.drawn_face.shape import Shape, build_shape
@@ -29,7 +30,7 @@ def _paint(canvas: Canvas, person: Person, shape: Shape) -> Array:
     image = hair.paint_back_hair(canvas, person, shape, image)
     image = _body(canvas, person, ground, key_seen, sky_seen, image)
     if person.hair_style != "headscarf":
-        image = scene.paint_ears(canvas, person, shape, image)
+        image = scene.paint_ears(canvas, person, shape, sky_seen, image)
     image = _head(canvas, person, shape, ground, key_seen, sky_seen, image)
     image = hair.paint_front_hair(canvas, person, shape, image)
     return scene.paint_glasses(canvas, person, shape, image) if person.glasses else image
@@ -45,9 +46,12 @@ def _body(
 ) -> Array:
     n = relief.normals(ground.neck, canvas)
     light = relief.irradiance(n, key_seen, sky_seen, canvas)
-    image = mix(image, light * skin.base_colour(person), ground.neck_mask)
+    # The neck lies deep under the jaw: contact shadow, which sets the chin off.
+    deep = canvas.shift(canvas.blur(ground.head_mask, 3.5), 0.0, 2.0)
+    neck = light * skin.base_colour(person) * (1 - 0.45 * deep)[..., None]
+    image = mix(image, neck, ground.neck_mask)
     n = relief.normals(ground.torso, canvas)
-    light = relief.irradiance(n, key_seen, sky_seen, canvas, skin=False)
+    light = relief.irradiance(n, canvas.blur(key_seen, 7.0), sky_seen, canvas, skin=False)
     return mix(image, scene.garment(canvas, person, light, ground.torso_mask), ground.torso_mask)
 
 
@@ -69,7 +73,7 @@ def _head(
     for side in (0, 1):
         head = eyes.crease_shade(canvas, relief.lid_crease(shape, side), head)
         head = eyes.paint_eye(canvas, person, shape, side, head, light)
-    head = hair.paint_beard(canvas, person, shape, head)
+    head = paint_beard(canvas, person, shape, head, light)
     head = eyes.paint_brows(canvas, person, shape, head, hair.brow_colour(person))
     head = eyes.paint_lashes(canvas, person, shape, head)
     return mix(image, head, ground.head_mask)

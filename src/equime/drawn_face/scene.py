@@ -6,8 +6,9 @@ from typing import Final
 
 import numpy as np
 
-from equime.drawn_face.canvas import Array, Canvas, hex_linear, linear, mix, smoothstep, spline
+from equime.drawn_face.canvas import Array, Canvas, Points, hex_linear, mix, smoothstep, spline
 from equime.drawn_face.person import Person
+from equime.drawn_face.relief import irradiance, normals
 from equime.drawn_face.shape import Shape
 from equime.drawn_face.skin import base_colour
 from equime.seeding import stream
@@ -34,25 +35,48 @@ def garment(canvas: Canvas, person: Person, light: Array, mask: Array) -> Array:
     return np.asarray(light * colour * folds[..., None], np.float32)
 
 
-def paint_ears(canvas: Canvas, person: Person, shape: Shape, image: Array) -> Array:
-    """Both ears, seen from the front: a rim, a hollow, a lobe."""
+def paint_ears(canvas: Canvas, person: Person, shape: Shape, sky_seen: Array, image: Array) -> Array:
+    """Both ears seen from the front, as a relief: helix, antihelix, concha, lobe."""
     out = image
-    base = base_colour(person) * np.array([1.0, 0.86, 0.84], np.float32)
+    base = base_colour(person) * np.array([1.04, 0.86, 0.84], np.float32)
     for side, index in ((-1, 234), (1, 454)):
-        x0 = shape.points[index, 0] + side * 1.0
-        level = 0.80 if side < 0 else 0.62
-        rim = [(-4, -20), (4, -26), (10.5, -22), (12, -8), (9, 6), (5.5, 16), (1, 22), (-5, 21)]
-        outline = spline(np.array([(x0 + side * a, 2 + b) for a, b in rim]), 60)
-        ear = canvas.fill(np.vstack([outline, [(x0 - side * 8, 0)]]), 0.35)
-        inside = spline(
-            np.array([(x0 + side * a, 2 + b) for a, b in ((2, -17), (7, -16), (8, -6), (5, 6), (1, 10))]), 40
-        )
-        tone = base * level * np.ones((canvas.side_px, canvas.side_px, 1), np.float32)
-        tone = tone * (1 - 0.42 * canvas.line(inside, 4.5, 1.8))[..., None]
-        tone = tone * (1 + 0.22 * canvas.line(outline + [-side * 1.8, 0], 1.6, 0.8))[..., None]
-        tone = tone * (1 - 0.35 * canvas.spot(x0 + side * 1.5, 4, 3.5, 7))[..., None]
-        out = mix(out, tone, ear)
+        x0 = shape.points[index, 0] + side * 0.5
+        mask, height = _ear(canvas, x0, side)
+        n = normals(height, canvas)
+        light = irradiance(n, 0.35 + 0.65 * mask, np.minimum(sky_seen, 0.8), canvas)
+        deep = 1 - 0.55 * canvas.spot(x0 + side * 2.5, 4, 2.8, 5.5) * mask - 0.3 * canvas.spot(x0, 4, 2.5, 22)
+        out = mix(out, base * light * deep[..., None], mask)
     return out
+
+
+def _ear(canvas: Canvas, x0: float, side: int) -> tuple[Array, Array]:
+    def place(points: list[tuple[float, float]]) -> Points:
+        return spline(np.array([(x0 + side * a, b) for a, b in points]), 50)
+
+    helix = place(
+        [
+            (-3, -16),
+            (0, -23),
+            (6, -26),
+            (11, -22),
+            (12.5, -11),
+            (11, 2),
+            (7.5, 13),
+            (4.5, 20),
+            (0, 25),
+            (-5, 23),
+        ]
+    )
+    mask = canvas.fill(np.vstack([helix, [(x0 - side * 9, 0)]]), 0.3)
+    x, _ = canvas.grid_mm()
+    z = 3.0 * canvas.blur(mask, 2.2) - 0.35 * side * (x - x0)
+    z += 1.6 * canvas.line(helix[6:34] + [-side * 1.5, 0.6], 1.8, 0.8)
+    fold = place([(4, -16), (7.5, -14), (8.2, -4), (6, 6), (2.5, 11)])
+    z -= 1.5 * canvas.line(fold + [side * 0.9, 0], 1.4, 0.7)
+    z += 1.0 * canvas.line(fold + [-side * 1.6, 0], 1.8, 0.9)
+    z -= 2.2 * canvas.spot(x0 + side * 2.5, 3, 2.4, 5.5)
+    z += 1.2 * canvas.spot(x0 - side * 0.5, 5, 1.6, 2.6)
+    return mask, z.astype(np.float32)
 
 
 def paint_glasses(canvas: Canvas, person: Person, shape: Shape, image: Array) -> Array:
@@ -80,7 +104,7 @@ def paint_glasses(canvas: Canvas, person: Person, shape: Shape, image: Array) ->
     for path in lines:
         frame = canvas.line(path, width, 0.1)
         out = mix(out, colour, frame)
-        out = out + (0.10 * canvas.line(path + [-0.25, -0.45], 0.35, 0.15) * frame)[..., None]
+        out = out + (0.04 * canvas.line(path + [-0.25, -0.45], 0.35, 0.15) * frame)[..., None]
     return np.asarray(out, np.float32)
 
 
@@ -102,6 +126,3 @@ def develop(image: Array, side_px: int, person: Person, oversample: float) -> np
 def encode(light: Array) -> Array:
     """Linear light 0..1 to sRGB 0..1."""
     return np.where(light <= 0.0031308, light * 12.92, 1.055 * np.maximum(light, 1e-9) ** (1 / 2.4) - 0.055)
-
-
-__all__ = ["background", "develop", "encode", "garment", "linear", "paint_ears", "paint_glasses"]

@@ -49,6 +49,10 @@ LID_LINE_DROP: Final = 0.86
 """Lid gap of a relaxed eye over that of the wide-eyed base face."""
 
 
+BROW_LEVEL: Final = 1.7
+"""Millimetres by which the inner brow is raised and the outer one lowered against the base face."""
+
+
 @cache
 def base_points() -> NDArray[np.float64]:
     """(478, 3) millimetres: x right in the picture, y down, z to the viewer."""
@@ -139,7 +143,10 @@ def _eyes(points: NDArray[np.float64], m: dict[str, float]) -> None:
 
 def _brows(points: NDArray[np.float64], m: dict[str, float]) -> None:
     arch = _bell(points, 42, -24, 12, 12)
-    points[:, 1] -= m["brow_height"] * _bell(points, 32, -24, 30, 12) + m["brow_arch"] * arch
+    # The base face's brows rise too steeply outwards for a neutral expression: level them.
+    level = BROW_LEVEL * (np.abs(points[:, 0]) - 30) / 20 * _bell(points, 30, -21, 26, 9)
+    rise = m["brow_height"] * _bell(points, 32, -24, 30, 12) + m["brow_arch"] * arch
+    points[:, 1] += np.clip(level, -BROW_LEVEL, BROW_LEVEL) - rise
     for upper, lower in zip(UPPER_BROW, LOWER_BROW, strict=True):
         u, lo = points[list(upper), 1], points[list(lower), 1]
         middle, half = (u + lo) / 2, (lo - u) / 2 * (1 + 0.5 * m["brow_thickness"])

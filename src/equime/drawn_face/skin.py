@@ -6,34 +6,30 @@ from typing import Final
 
 import numpy as np
 
-from equime.drawn_face.canvas import Array, Canvas, hex_linear, mix, smoothstep
+from equime.drawn_face.canvas import Array, Canvas, hex_linear, mix, smoothstep, spline
 from equime.drawn_face.person import Person
 from equime.drawn_face.relief import FILL, KEY, highlight
 from equime.drawn_face.shape import Shape
 from equime.seeding import stream
 
-MONK: Final = (
-    *("#f6ede4", "#f3e7db", "#f7ead0", "#eadaba", "#d7bd96"),
-    *("#a07e56", "#825c43", "#604134", "#3a312a", "#292420"),
+SKIN: Final = (
+    *("#eed3c4", "#e9cab5", "#e2bd9f", "#d5ae8d", "#c39a79"),
+    *("#9e7554", "#84593f", "#654332", "#49332a", "#372721"),
 )
-"""The ten swatches of the Monk Skin Tone scale (Monk 2019), sRGB."""
+"""Skin in even light for each step of the Monk Skin Tone scale, sRGB.
+
+The scale's own swatches (Monk 2019: #f6ede4 #f3e7db #f7ead0 #eadaba #d7bd96 #a07e56 #825c43 #604134 #3a312a
+#292420) are paint; these keep their order and lightness steps, with the ratio of red to green and blue of
+living skin, and leave room above the palest ones for highlights."""
 
 _BLOOD: Final = np.array([1.02, 0.60, 0.56], np.float32)
 """Tint of skin with more blood under it (multiplies the reflectance)."""
 
 
 def base_colour(person: Person) -> Array:
-    """Reflectance (3,) of the person's skin: the Monk swatch, with the blood a swatch lacks, slightly varied."""
+    """Reflectance (3,) of the person's skin: its tone's colour, slightly varied."""
     rng = stream(person.seed, "drawn_face", "skin tone")
-    tone = person.skin_tone
-    colour = hex_linear(MONK[tone - 1])
-    # Swatches are paint: living skin is redder, palest skin is darker than the first swatches' near white.
-    pale = float(smoothstep(tone, 5, 1))
-    red = np.array([1.0, 0.86 - 0.12 * pale, 0.80 - 0.12 * pale], np.float32)
-    dark = float(smoothstep(tone, 7, 10))
-    colour = (
-        colour * (1 - 0.20 * pale) * red * (1 + 0.55 * dark) * np.array([1 + 0.1 * dark, 1, 1], np.float32)
-    )
+    colour = hex_linear(SKIN[person.skin_tone - 1]) * (0.86 + 0.14 * smoothstep(person.skin_tone, 2, 6))
     return np.asarray(colour * rng.uniform(0.94, 1.06) * rng.uniform(0.97, 1.03, 3), np.float32)
 
 
@@ -45,7 +41,7 @@ def skin_albedo(canvas: Canvas, person: Person, shape: Shape) -> Array:
     albedo *= _tint(_circles(canvas, shape), np.array([0.74, 0.68, 0.72]), 0.35 + 0.3 * (person.age > 45))
     albedo *= _mottle(canvas, person)
     if person.gender == "m":
-        strength = {"none": 0.22, "stubble": 0.5, "full": 0.6, "moustache": 0.3}[person.beard]
+        strength = {"none": 0.22, "stubble": 0.5, "full": 0.5, "moustache": 0.3}[person.beard]
         albedo *= _tint(beard_zone(canvas, shape), np.array([0.62, 0.66, 0.72]), strength)
     return albedo
 
@@ -77,20 +73,34 @@ def _circles(canvas: Canvas, shape: Shape) -> Array:
 
 
 def beard_zone(canvas: Canvas, shape: Shape) -> Array:
-    """Where a beard grows, 0..1: jaw, chin, upper lip, and up the sides to the ears."""
+    """Where a beard grows, 0..1: sideburns, jaw and chin below the line to the lip corners, and the moustache."""
     p = shape.points
-    x, y = canvas.grid_mm()
-    ax = np.abs(x)
-    border = (
-        p[13, 1] - 14 + 30 * np.exp(-(((ax - 34) / 13) ** 2)) - 0.012 * np.clip(ax - 45, 0, None) ** 2 * 6
-    )
-    below = smoothstep(y, border - 5, border + 6)
-    lip = canvas.spot(0, (p[2, 1] + p[0, 1]) / 2 + 2, 14, 4.5)
-    top, _, bottom = shape.lips()
-    mouth = canvas.fill(np.vstack([top, bottom[::-1]]), 0.8)
-    zone = np.maximum(below * (1 - 0.9 * canvas.spot(0, p[13, 1] - 4, 17, 9)), 0.95 * lip)
-    zone = np.maximum(zone * smoothstep(ax, 66, 58), below * smoothstep(y, 20, 30) * 0.9)
-    return np.asarray(zone * (1 - mouth), np.float32)
+    right, left = p[61, :2], p[291, :2]
+    chin = p[152, :2]
+    cheek = [(68, -2), (60, 4), (57, 28), (47, 52), (33, 60)]
+    near_r, near_l = right + [-7, -3], left + [7, -3]
+    low = [right + [-2, 5], right + [7, 14], p[17, :2] + [-9, 7], p[17, :2] + [0, 5], p[17, :2] + [9, 7]]
+    low += [left + [-7, 14], left + [2, 5]]
+    line = [(-x, y) for x, y in cheek] + [near_r, *low, near_l] + cheek[::-1]
+    outline = np.vstack([np.array(line), [(80, chin[1] + 15), (-80, chin[1] + 15)]])
+    zone = canvas.fill(outline, 2.0)
+    nose = p[2, :2]
+    lip = p[0, :2]
+    top = [right + [-8, 2], right + [-3, -6], (nose[0] - 12, nose[1] + 5), (nose[0], nose[1] + 5)]
+    top += [(nose[0] + 12, nose[1] + 5), left + [3, -6], left + [8, 2]]
+    bottom = [
+        left + [1, 2],
+        p[270, :2] + [2, -1],
+        lip + [4, -1],
+        lip + [-4, -1],
+        p[40, :2] + [-2, -1],
+        right + [-1, 2],
+    ]
+    moustache = canvas.fill(spline(np.vstack([top, bottom]), 90, closed=True), 1.0)
+    patch = 0.8 * canvas.spot(p[17, 0], p[17, 1] + 6, 3.5, 4.5)
+    upper_lip, _, lower_lip = shape.lips()
+    mouth = canvas.fill(np.vstack([upper_lip, lower_lip[::-1]]), 0.5)
+    return np.asarray(np.clip(np.maximum(np.maximum(zone, moustache), patch), 0, 1) * (1 - mouth), np.float32)
 
 
 def _mottle(canvas: Canvas, person: Person) -> Array:
@@ -135,7 +145,8 @@ def sheen(canvas: Canvas, person: Person, shape: Shape, n: Array, key_seen: Arra
     lobes = 0.030 * highlight(n, KEY, 9) + 0.050 * highlight(n, KEY, 42) * oily
     lobes = lobes * key_seen + 0.012 * highlight(n, FILL, 12)
     facing = np.clip(n[..., 2], 0, 1)
-    return np.asarray(np.clip(lobes + 0.05 * (1 - facing) ** 4, 0, None), np.float32)
+    grazing = 0.03 * (1 - facing) ** 4 * np.clip(0.4 - n[..., 1], 0, 1)
+    return np.asarray(np.clip(lobes + grazing, 0, None), np.float32)
 
 
 def paint_lips(
@@ -148,11 +159,11 @@ def paint_lips(
     red = np.array([0.92, 0.52, 0.52]) if person.gender == "m" else np.array([0.90, 0.42, 0.44])
     dark = float(smoothstep(person.skin_tone, 5, 10))
     red = red * (1 - dark) + np.array([0.95, 0.72, 0.76]) * dark
-    upper = canvas.fill(np.vstack([top, seam[::-1]]), 0.45)
-    lower = canvas.fill(np.vstack([seam, bottom[::-1]]), 0.55)
+    upper = canvas.fill(np.vstack([top, seam[::-1]]), 0.7)
+    lower = canvas.fill(np.vstack([seam, bottom[::-1]]), 0.85)
     fade = 1 - 0.35 * float(smoothstep(person.age, 40, 75))
-    out = mix(albedo, base * red * 0.86, upper * 0.85 * fade)
-    out = mix(out, base * red * 1.02, lower * 0.80 * fade)
+    out = mix(albedo, base * red * 0.86, upper * 0.72 * fade)
+    out = mix(out, base * red * 1.02, lower * 0.66 * fade)
     shadow = canvas.line(seam, 0.9, 0.35)
     out = out * (1 - 0.80 * shadow[..., None] * np.array([0.9, 1.0, 1.0], np.float32))
     out = out * (1 - 0.30 * canvas.line(seam, 2.4, 1.2)[..., None])

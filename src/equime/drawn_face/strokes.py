@@ -2,50 +2,76 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Callable
+from typing import Any
 
-import cv2
+import numba
 import numpy as np
 
 from equime.drawn_face.canvas import Array, Canvas, Points
 
-_BITS: Final = 4
+
+def _splat(layer: Any, paths: Any, widths: Any, colours: Any, opacity: float) -> None:
+    """Walks each path in half-pixel steps and blends a soft round dab, thinner at root and tip."""
+    side = layer.shape[0]
+    n_points, n_parts = paths.shape[1], colours.shape[1]
+    for k in range(paths.shape[0]):
+        for i in range(n_points - 1):
+            x0, y0, x1, y1 = paths[k, i, 0], paths[k, i, 1], paths[k, i + 1, 0], paths[k, i + 1, 1]
+            n_steps = int(np.ceil(2 * np.hypot(x1 - x0, y1 - y0)))
+            for s in range(n_steps):
+                f = s / n_steps
+                x, y = x0 + (x1 - x0) * f, y0 + (y1 - y0) * f
+                t = (i + f) / (n_points - 1)
+                radius = 0.5 * widths[k] * min(1.0, 0.5 + 6 * t) * min(1.0, 0.25 + 3 * (1 - t))
+                # A dab is never smaller than a pixel; what is thinner is fainter.
+                cover = opacity * min(1.0, radius / 0.5) * 0.6
+                r = max(radius, 0.5)
+                place = t * n_parts - 0.5
+                j = min(max(int(place), 0), n_parts - 1)
+                j1 = min(j + 1, n_parts - 1)
+                g = min(max(place - j, 0.0), 1.0)
+                for py in range(max(0, int(np.floor(y - r))), min(side - 1, int(np.ceil(y + r))) + 1):
+                    for px in range(max(0, int(np.floor(x - r))), min(side - 1, int(np.ceil(x + r))) + 1):
+                        a = cover * min(1.0, max(0.0, r + 0.5 - np.hypot(px - x, py - y)))
+                        if a > 0:
+                            for c in range(3):
+                                value = colours[k, j, c] * (1 - g) + colours[k, j1, c] * g
+                                layer[py, px, c] += (value - layer[py, px, c]) * a
+                            layer[py, px, 3] += (1 - layer[py, px, 3]) * a
 
 
-def strand_layer(
-    canvas: Canvas,
-    paths_mm: Sequence[Points],
-    widths_mm: Sequence[float],
-    colours: Array,
+_compiled: Callable[..., None] = numba.njit(cache=True)(_splat)
+
+
+def draw_strands(
+    canvas: Canvas, image: Array, paths_mm: Any, widths_mm: Any, colours: Any, opacity: float = 1.0
 ) -> tuple[Array, Array]:
-    """Draws strokes in order, later ones over earlier ones.
+    """Draws strokes onto a copy of ``image``, later ones over earlier ones.
 
     Args:
         canvas: the surface.
-        paths_mm: one (n, 2) polyline per stroke.
-        widths_mm: its width; below a pixel the stroke gets fainter.
-        colours: (n_strokes, 3) or (n_strokes, n_parts, 3) linear light 0..1, along the stroke in equal parts.
+        image: (H, W, 3) linear light.
+        paths_mm: (n, points, 2) polylines.
+        widths_mm: (n,) widths; below a pixel the stroke gets fainter.
+        colours: (n, 3) or (n, parts, 3) linear light, interpolated along the stroke.
+        opacity: of one stroke.
 
     Returns:
-        Colour (H, W, 3) in linear light and coverage (H, W).
+        The picture and the coverage (H, W) of the strokes.
     """
-    side = canvas.side_px
-    colour = np.zeros((side, side, 3), np.uint8)
-    alpha = np.zeros((side, side), np.uint8)
-    coded = np.round(np.sqrt(np.clip(colours, 0, 1)) * 255).astype(int)
-    if coded.ndim == 2:
-        coded = coded[:, None, :]
-    for path, width_mm, parts in zip(paths_mm, widths_mm, coded, strict=True):
-        points = canvas.fixed(path)
-        width_px = width_mm * canvas.px_per_mm
-        thick = max(1, round(width_px))
-        cover = int(255 * min(1.0, width_px))
-        for i, part in enumerate(parts):
-            a, b = i * (len(points) - 1) // len(parts), (i + 1) * (len(points) - 1) // len(parts)
-            piece = [points[a : b + 1]]
-            value = tuple(int(c) for c in part)
-            # The colour is drawn wider than the coverage, so that no dark fringe mixes in.
-            cv2.polylines(colour, piece, False, value, thick + 1, cv2.LINE_8, _BITS)
-            cv2.polylines(alpha, piece, False, cover, thick, cv2.LINE_AA, _BITS)
-    return (colour.astype(np.float32) / 255) ** 2, alpha.astype(np.float32) / 255
+    layer = np.dstack([image, np.zeros(image.shape[:2], np.float32)]).astype(np.float32)
+    shades = np.asarray(colours, np.float32)
+    if shades.ndim == 2:
+        shades = shades[:, None, :]
+    paths = canvas.to_px(paths_mm).astype(np.float32)
+    widths = (np.asarray(widths_mm) * canvas.px_per_mm).astype(np.float32)
+    _compiled(layer, paths, widths, np.ascontiguousarray(shades), opacity)
+    return np.ascontiguousarray(layer[..., :3]), np.ascontiguousarray(layer[..., 3])
+
+
+def bezier(start: Any, middle: Any, end: Any, n: int = 7) -> Points:
+    """(strokes, n, 2) quadratic curves from three (strokes, 2) arrays of control points."""
+    t = np.linspace(0, 1, n)[None, :, None]
+    a, b, c = (np.asarray(p)[:, None, :] for p in (start, middle, end))
+    return np.asarray(a * (1 - t) ** 2 + 2 * b * t * (1 - t) + c * t**2)
