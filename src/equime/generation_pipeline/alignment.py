@@ -94,7 +94,7 @@ def warp(
 ) -> NDArray[np.uint8]:
     """Resample an image into a crop.
 
-    Shrinking by more than half is done by area averaging first, the rest by Lanczos.
+    Shrinking by more than half is done by area averaging first, the rest cubic.
 
     Args:
         rgb: uint8 (H, W, 3).
@@ -109,7 +109,7 @@ def warp(
     scale = float(np.hypot(transform[0, 0], transform[0, 1]))
     if scale < 0.5:
         rgb, transform = _shrink_first(rgb, transform, scale)
-    crop = cv2.warpAffine(rgb, transform, (size_px, size_px), flags=cv2.INTER_LANCZOS4, borderMode=border)
+    crop = cv2.warpAffine(rgb, transform, (size_px, size_px), flags=cv2.INTER_CUBIC, borderMode=border)
     return np.asarray(crop, np.uint8)
 
 

@@ -116,10 +116,10 @@ def _from_pillow(image: Image.Image) -> NDArray[np.uint8]:
     if width * height > MAX_PIXELS:
         raise UnreadableImageError(f"too large ({width} x {height} pixels); {_shrink_hint()}")
     image.load()
-    upright = ImageOps.exif_transpose(image)
-    if upright.mode[0] in "IF":
-        return _grey_to_rgb(to_8_bit(np.asarray(upright)))
-    return np.asarray(_to_srgb(_flatten(upright)))
+    ImageOps.exif_transpose(image, in_place=True)
+    if image.mode[0] in "IF":
+        return _grey_to_rgb(to_8_bit(np.asarray(image)))
+    return np.asarray(_to_srgb(_flatten(image)))
 
 
 def _flatten(image: Image.Image) -> Image.Image:
@@ -149,7 +149,7 @@ def _to_srgb(image: Image.Image) -> Image.Image:
                     return converted
         except (ImageCms.PyCMSError, OSError, ValueError):
             pass
-    return image.convert("RGB")
+    return image if image.mode == "RGB" else image.convert("RGB")
 
 
 def to_8_bit(values: NDArray[np.generic]) -> NDArray[np.uint8]:
