@@ -15,7 +15,7 @@ PACKAGES: Final = ("equime", "av", "mediapipe", "numba", "numpy", "opencv-contri
 """Packages whose version can change pixels or draws."""
 
 
-class Provenance(Record):
+class Provenance(Record, frozen=True):
     """What a run was made with.
 
     Attributes:

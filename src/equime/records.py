@@ -59,7 +59,7 @@ def disk_guard(path: Path) -> Generator[None]:
         raise WorkError(disk_message(path, error)) from error
 
 
-def disk_message(path: Path, error: OSError) -> str:
+def disk_message(path: Path | str, error: OSError) -> str:
     """What happened, what is needed, and how to go on."""
     reason = error.strerror or str(error)
     if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
@@ -77,7 +77,7 @@ def _decoder(record: type[Any]) -> msgspec.json.Decoder[Any]:
 
 
 def read_lines(path: Path) -> Iterator[tuple[int, bytes]]:
-    """Line number (from 1) and bytes of every complete line; a missing file has none, a torn tail is left out."""
+    """Line number (from 1) and bytes of every complete line, none of a missing file; a torn tail is left out."""
     try:
         file = path.open("rb")
     except FileNotFoundError:
@@ -95,7 +95,7 @@ def decode_line(line: bytes, record: type[T], path: Path, number: int) -> T:
         WorkError: naming file and line, where the line is not such a record.
     """
     try:
-        value: T = _decoder(record).decode(line)
+        value: T = _decoder(record).decode(line)  # type: ignore[arg-type]
     except (msgspec.DecodeError, msgspec.ValidationError) as error:
         raise WorkError(
             f"{path}:{number}: not a {record.__name__} record: {error}; "

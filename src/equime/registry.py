@@ -55,7 +55,9 @@ def load(target: str, label: str | None = None) -> Any:
     except ModuleNotFoundError as error:
         if error.name and module_name.split(".")[0] == error.name.split(".")[0]:
             raise InputError(f"{label}: no module {error.name!r}; check the name and PYTHONPATH") from error
-        raise MissingError(f"{label} needs {error.name!r}; install it with `pip install {error.name}`") from error
+        raise MissingError(
+            f"{label} needs {error.name!r}; install it with `pip install {error.name}`"
+        ) from error
     try:
         return getattr(module, attribute)
     except AttributeError as error:
