@@ -49,7 +49,8 @@ class Linear:
 class Sheet:
     """Movement by (``out_mm``, ``up_mm``) at ``centre``, fading to zero at the four radii.
 
-    ``out`` is away from the face's mid-line on either side; radii are outwards, inwards, up and down.
+    ``out`` is away from the face's mid-line on either side; radii are outwards, inwards, up and down. Within
+    the share ``core`` of the radii the skin moves as one (a brow is stiff).
     """
 
     centre: Anchor
@@ -58,12 +59,14 @@ class Sheet:
     radii_mm: tuple[float, float, float, float]
     lips: Lips = "all"
     offset_mm: tuple[float, float] = (0.0, 0.0)
+    core: float = 0.0
 
 
 @dataclass(frozen=True)
 class LipBorder:
     """Lips against their own line: the red's outer border moves by ``border_mm`` away from the line (negative:
-    thinner lips), the line itself parts by ``part_mm``, the corners move outwards by ``corner_mm``."""
+    thinner lips), the line itself parts by ``part_mm``, the corners move outwards by ``corner_mm``.
+    """
 
     upper_border_mm: float = 0.0
     lower_border_mm: float = 0.0
@@ -91,11 +94,11 @@ class Jaw:
 Muscle = Linear | Sheet | LipBorder | Lid | Jaw
 
 MUSCLES: Final[dict[int, tuple[Muscle, ...]]] = {
-    1: (Sheet(a.BROW_INNER, -0.3, 8.0, (15.0, 13.0, 30.0, 13.0)),),
-    2: (Sheet(a.BROW_OUTER, 0.5, 7.5, (16.0, 19.0, 28.0, 13.0)),),
+    1: (Sheet(a.BROW_INNER, -0.3, 8.0, (17.0, 13.0, 33.0, 15.0), offset_mm=(1.0, -3.0), core=0.4),),
+    2: (Sheet(a.BROW_OUTER, 0.4, 7.5, (17.0, 21.0, 30.0, 14.0), offset_mm=(0.0, -2.0), core=0.4),),
     4: (
-        Linear(a.BROW_MID, a.NASAL_ROOT, 4.5, 17.0, beyond_mm=16.0, reach=1.1),
-        Sheet(a.BROW_INNER, -2.2, -3.2, (16.0, 12.0, 18.0, 11.0)),
+        Linear(a.BROW_MID, a.NASAL_ROOT, 2.6, 17.0, beyond_mm=16.0, reach=1.1),
+        Sheet(a.BROW_INNER, -2.6, -4.2, (25.0, 13.0, 22.0, 15.0), offset_mm=(3.0, -3.0), core=0.4),
     ),
     5: (Lid(upper_open_mm=2.2),),
     6: (
@@ -106,13 +109,15 @@ MUSCLES: Final[dict[int, tuple[Muscle, ...]]] = {
     7: (Lid(upper_gap=0.22, lower_gap=0.30), Sheet(a.EYE_INNER, 0.9, 0.0, (10.0, 6.0, 5.0, 8.0), offset_mm=(5.0, -6.0))),
     9: (
         Linear(a.ALA, a.NASAL_ROOT, 5.0, 13.0, beyond_mm=9.0),
-        Sheet(a.UPPER_LIP_SIDE, 0.2, 3.2, (11.0, 12.0, 16.0, 9.0), lips="upper"),
+        Sheet(a.UPPER_LIP_SIDE, 0.2, 3.0, (11.0, 12.0, 16.0, 9.0), lips="upper"),
+        Sheet(a.UPPER_LIP_SIDE, 0.0, 1.2, (13.0, 14.0, 16.0, 16.0)),
         Sheet(a.BROW_INNER, -1.0, -2.0, (11.0, 10.0, 12.0, 12.0)),
         Sheet(a.NOSE_SIDE, -0.2, 2.0, (9.0, 9.0, 14.0, 8.0)),
     ),
     10: (
         Linear(a.UPPER_LIP_SIDE, a.INFRAORBITAL, 6.0, 15.0, beyond_mm=5.0, reach=0.95, lips="upper"),
         Linear(a.ALA, a.INFRAORBITAL, 1.6, 10.0, beyond_mm=5.0),
+        Sheet(a.UPPER_LIP_SIDE, 0.0, 2.2, (13.0, 14.0, 16.0, 16.0)),
     ),
     12: (
         Linear(a.MOUTH_CORNER, a.CHEEK_BONE, 10.0, 19.0, beyond_mm=20.0, reach=0.8, turn_deg=-4.0),
@@ -122,7 +127,11 @@ MUSCLES: Final[dict[int, tuple[Muscle, ...]]] = {
         Sheet(a.MOUTH_CORNER, 4.6, 0.9, (16.0, 18.0, 15.0, 15.0)),
     ),
     15: (Linear(a.MOUTH_CORNER, a.JAW_FRONT, 7.0, 18.0, beyond_mm=17.0, reach=0.85, turn_deg=-6.0),),
-    16: (Linear(a.LOWER_LIP_SIDE, a.CHIN_SIDE, 5.5, 16.0, beyond_mm=7.0, reach=2.2, lips="lower"),),
+    16: (
+        Linear(a.LOWER_LIP_SIDE, a.CHIN_SIDE, 4.5, 16.0, beyond_mm=7.0, reach=2.2, lips="lower"),
+        Sheet(a.LOWER_LIP_SIDE, 0.0, -1.8, (13.0, 14.0, 14.0, 14.0)),
+        LipBorder(lower_part_mm=1.2),
+    ),
     17: (
         Sheet(a.CHIN_BOSS, 0.0, 5.5, (17.0, 17.0, 13.0, 15.0), offset_mm=(0.0, 1.0)),
         Sheet(a.SEAM_LOWER, 0.0, 3.2, (19.0, 19.0, 11.0, 14.0)),
@@ -182,7 +191,8 @@ class FaceFrame:
 
     def at(self, anchor: Anchor, side: int) -> Array:
         """The anchor on a side."""
-        return self.points[anchor if isinstance(anchor, int) else anchor[side]]
+        point: Array = self.points[anchor if isinstance(anchor, int) else anchor[side]]
+        return point
 
 
 @dataclass(frozen=True)
@@ -226,7 +236,8 @@ def _lip_level(frame: FaceFrame, xy: Array, lips: Lips) -> Array:
     edge = frame.points[list(a.UPPER_LIP_BORDER if lips == "upper" else a.LOWER_LIP_BORDER)]
     thickness = np.abs(np.interp(xy[:, 0], edge[:, 0], edge[:, 1]) - height)
     above = (xy[:, 1] - height) * (1.0 if lips == "upper" else -1.0)
-    return np.maximum(above, 0.0) / np.maximum(thickness, 2.5)
+    level: Array = np.maximum(above, 0.0) / np.maximum(thickness, 2.5)
+    return level
 
 
 def _linear(frame: FaceFrame, points: SkinPoints, m: Linear, side: int) -> Array:
@@ -250,8 +261,10 @@ def _sheet(frame: FaceFrame, points: SkinPoints, m: Sheet, side: int) -> Array:
     r_out, r_in, r_up, r_down = m.radii_mm
     x = np.where(out >= 0, out / r_out, out / r_in)
     y = np.where(delta[:, 1] >= 0, delta[:, 1] / r_up, delta[:, 1] / r_down)
-    weight = _cosine(np.hypot(x, y)) * _lip_mask(frame, points, m.lips)
-    return weight[:, None] * np.array([outwards * m.out_mm, m.up_mm])
+    level = np.maximum(np.hypot(x, y) - m.core, 0.0) / (1.0 - m.core)
+    weight = _cosine(level) * _lip_mask(frame, points, m.lips)
+    move: Array = weight[:, None] * np.array([outwards * m.out_mm, m.up_mm])
+    return move
 
 
 def _lip_border(frame: FaceFrame, points: SkinPoints, m: LipBorder, side: int) -> Array:
@@ -298,7 +311,9 @@ def _lid(frame: FaceFrame, points: SkinPoints, m: Lid, side: int) -> Array:
     follow_down = np.interp(below, [0.5, 2.5, 9.0], [1.0, 0.6, 0.0])
     inside = _smoothstep((x - lower[0, 0] + 1.5) / 2.0) * _smoothstep((lower[-1, 0] + 1.5 - x) / 2.0)
     opening = _smoothstep(gap / 4.0)
-    up = np.where(is_upper, follow_up * (m.upper_open_mm * opening - m.upper_gap * gap), follow_down * m.lower_gap * gap)
+    up = np.where(
+        is_upper, follow_up * (m.upper_open_mm * opening - m.upper_gap * gap), follow_down * m.lower_gap * gap
+    )
     return np.stack([np.zeros_like(x), up * inside], axis=1)
 
 

@@ -4,7 +4,7 @@ Painted back to front: the two eyeballs, the inside of the mouth, the skin with 
 narrow *veils* along those margins that fade from skin to what lies behind. A lid that closes therefore covers
 the eye with lid skin, and lips that part show the inside of the mouth; nothing of the eye or lips is stretched.
 
-Vertices are numbered: 468 landmarks, midpoints of their edges, ring, veils, eyeballs, mouth.
+Vertices are numbered: 468 landmarks, midpoints of long edges, ring, veils, eyeballs, mouth.
 """
 
 from __future__ import annotations
@@ -22,7 +22,21 @@ F64 = NDArray[np.float64]
 I32 = NDArray[np.int32]
 
 N_SKIN_LANDMARKS = 468
-RING_FRACTIONS = (0.10, 0.24, 0.42, 0.65, 1.0)
+LONGEST_MM = 7.0
+"""Inner edges longer than this are halved."""
+EYE_GRID = (10, 7)
+MOUTH_GRID = (4, 4)
+"""Vertices across and down of the grids behind lids and lips."""
+RINGS = (
+    (4.0, 0.08, 1.0),
+    (9.0, 0.18, 1.0),
+    (15.0, 0.30, 0.94),
+    (21.0, 0.42, 0.62),
+    (28.0, 0.56, 0.2),
+    (36.0, 0.72, 0.0),
+)
+"""Rings around the face's oval: distance in mm, but at most this share of the way to the border; how far the
+ring turns with the head. Hair and ears turn with it; from the last ring on nothing ever moves."""
 VEIL_MM = 0.9
 """Width over which a lid or lip margin fades into what lies behind it."""
 RIM_MM = 0.45
@@ -30,8 +44,6 @@ RIM_MM = 0.45
 LASH_MM = (0.5, 0.3)
 """How far inside the landmarks' upper and lower lid contour the skin's margin is cut, so that lashes and the
 rim of the lid belong to the lid and move with it."""
-HAIR_MM = 16.0
-"""How far beyond the face's oval hair and ears still turn with the head."""
 
 
 @cache
@@ -45,45 +57,52 @@ def landmark_triangles() -> I32:
         return np.load(file).astype(np.int32)  # type: ignore[no-any-return]
 
 
-@dataclass(frozen=True)
-class Subdivision:
-    """Landmark triangles split in four.
-
-    Attributes:
-        parents: (M, 2) the landmarks whose midpoint each added vertex is, numbered from 468.
-        triangles: (3408, 3).
-        midpoint: vertex number of the midpoint of an edge (smaller landmark first).
-    """
-
-    parents: I32
-    triangles: I32
-    midpoint: dict[tuple[int, int], int]
-
-
 @cache
-def subdivision() -> Subdivision:
-    """Split every landmark triangle in four at its edges' midpoints."""
-    midpoint: dict[tuple[int, int], int] = {}
-    triangles = []
-
-    def mid(p: int, q: int) -> int:
-        edge = (min(p, q), max(p, q))
-        return midpoint.setdefault(edge, N_SKIN_LANDMARKS + len(midpoint))
-
-    for i, j, k in landmark_triangles().tolist():
-        ij, jk, ki = mid(i, j), mid(j, k), mid(k, i)
-        triangles += [(i, ij, ki), (j, jk, ij), (k, ki, jk), (ij, jk, ki)]
-    return Subdivision(np.array(list(midpoint), np.int32), np.array(triangles, np.int32), midpoint)
+def _edges() -> tuple[I32, I32, NDArray[np.bool_]]:
+    """Edges of the landmark triangles: (E, 2) landmarks, (852, 3) edges of each triangle (between its corners
+    0-1, 1-2, 2-0), and which edges bound a hole or the face.
+    """
+    triangles = landmark_triangles()
+    pairs = np.sort(np.stack([triangles, np.roll(triangles, -1, axis=1)], axis=-1).reshape(-1, 2), axis=1)
+    edges, index, count = np.unique(pairs, axis=0, return_inverse=True, return_counts=True)
+    return edges.astype(np.int32), index.reshape(-1, 3).astype(np.int32), count == 1
 
 
-def refine(loop: tuple[int, ...], closed: bool) -> list[int]:
-    """A contour of landmarks with its edges' midpoints put between."""
-    mid = subdivision().midpoint
-    pairs = zip(loop, loop[1:] + loop[:1] if closed else loop[1:], strict=False)
-    out: list[int] = []
-    for p, q in pairs:
-        out += [p, mid[(min(p, q), max(p, q))]]
-    return out if closed else [*out, loop[-1]]
+def split_long_edges(xy: F64, longest_px: float) -> tuple[I32, I32]:
+    """Landmark triangles with their long inner edges halved.
+
+    The mesh is dense at eyes and mouth and sparse on forehead and cheeks; there a muscle's field needs more
+    vertices, elsewhere they would only cost time.
+
+    Returns:
+        (M, 2) the landmarks whose midpoint each added vertex is, numbered from 468, and (N, 3) triangles.
+    """
+    edges, of_triangle, is_boundary = _edges()
+    is_long = (np.linalg.norm(xy[edges[:, 0]] - xy[edges[:, 1]], axis=1) > longest_px) & ~is_boundary
+    number = np.full(len(edges), -1)
+    number[is_long] = N_SKIN_LANDMARKS + np.arange(is_long.sum())
+    triangles: list[tuple[int, int, int]] = []
+    for corners, mids in zip(landmark_triangles().tolist(), number[of_triangle].tolist(), strict=True):
+        triangles += _split(corners, mids)
+    return edges[is_long], np.array(triangles, np.int32)
+
+
+def _split(corners: list[int], mids: list[int]) -> list[tuple[int, int, int]]:
+    """One triangle split at those of its edges' midpoints that exist (not -1), without loose vertices."""
+    n = sum(m >= 0 for m in mids)
+    if n == 0:
+        return [(corners[0], corners[1], corners[2])]
+    # Turn it so that a split edge comes first and, of two, an unsplit one last.
+    turn = next(
+        r for r in range(3) if [m >= 0 for m in mids[r:] + mids[:r]] == sorted([m >= 0 for m in mids])[::-1]
+    )
+    i, j, k = corners[turn:] + corners[:turn]
+    ij, jk, ki = mids[turn:] + mids[:turn]
+    if n == 1:
+        return [(i, ij, k), (ij, j, k)]
+    if n == 2:
+        return [(ij, j, jk), (i, ij, jk), (i, jk, k)]
+    return [(i, ij, ki), (j, jk, ij), (k, ki, jk), (ij, jk, ki)]
 
 
 @dataclass(frozen=True)
@@ -91,7 +110,7 @@ class Aperture:
     """A hole in the skin between an upper and a lower margin: an eye or the mouth.
 
     Attributes:
-        upper, lower: skin vertices of the margins in step, corners first and last, shared by both.
+        upper, lower: landmarks of the margins in step, corners first and last, shared by both.
         veil_upper, veil_lower: the veil's inner vertices, in step with the margins.
         keeps_texture: the veil carries the picture inside the hole (eyes); else the margin's own (lips).
     """
@@ -105,7 +124,8 @@ class Aperture:
     def inner(self, xy: F64, px_per_mm: float) -> tuple[F64, F64]:
         """Where the veil's inner vertices lie when the margins lie at ``xy``: `VEIL_MM` inside, at most half
         of the gap, nothing where the margins have met. An upper lid that has met the lower one keeps a narrow
-        veil over it, so that its rim stays soft. Corners stay on the margin."""
+        veil over it, so that its rim stays soft. Corners stay on the margin.
+        """
         up, low = xy[self.upper], xy[self.lower]
         gap = low - up
         length = np.linalg.norm(gap, axis=1, keepdims=True)
@@ -127,8 +147,9 @@ class FaceMesh:
         follows_head: (V,) 0..1, how far a vertex turns with the head.
         is_skin: (V,) vertices that muscles act on.
         lip: int8 (V,) +1 upper, -1 lower lip's side of the lip line, 0 elsewhere.
-        triangles: (N, 3) in paint order.
-        alpha: (V,) opacity.
+        still_triangles: (N, 3) of the background, which never moves.
+        eye_triangles, mouth_triangles, skin_triangles, veil_triangles: (N, 3) in paint order.
+        alpha: (V,) opacity, 1 but for the veils' inner vertices.
         apertures: right eye, left eye, mouth.
         eyeballs: per eye, the slice of its grid's vertices.
         mouth: slice of the grid behind the lips.
@@ -140,7 +161,11 @@ class FaceMesh:
     follows_head: F64
     is_skin: NDArray[np.bool_]
     lip: NDArray[np.int8]
-    triangles: I32
+    still_triangles: I32
+    eye_triangles: I32
+    mouth_triangles: I32
+    skin_triangles: I32
+    veil_triangles: I32
     alpha: F64
     apertures: tuple[Aperture, Aperture, Aperture]
     eyeballs: tuple[slice, slice]
@@ -156,38 +181,61 @@ def _grid(x0: float, y0: float, x1: float, y1: float, nx: int, ny: int, first: i
     return np.stack([gx.ravel(), gy.ravel()], axis=1), quads.astype(np.int32)
 
 
-def _ring(oval: I32, xy: F64, size: int, first: int) -> tuple[F64, I32, F64]:
-    """Rings of vertices from the face's oval to the picture's border: positions, triangles, the share of the
-    way to the border of each vertex."""
-    inner, centre = xy[oval], xy[oval].mean(axis=0)
+@dataclass(frozen=True)
+class _Ring:
+    """Rings of vertices from the face's oval to the picture's border.
+
+    Attributes:
+        xy: (R, 2).
+        depth: (R,).
+        follows_head: (R,).
+        moving: triangles up to the last ring that can move.
+        still: triangles from there to the border.
+    """
+
+    xy: F64
+    depth: F64
+    follows_head: F64
+    moving: I32
+    still: I32
+
+
+def _ring(oval: I32, points: F64, size: int, px_per_mm: float, first: int) -> _Ring:
+    inner, centre = points[oval, :2], points[oval, :2].mean(axis=0)
     ray = inner - centre
     low, high = -0.5, size - 0.5
     with np.errstate(divide="ignore"):
         reach = np.where(ray > 0, (high - centre) / ray, np.where(ray < 0, (low - centre) / ray, np.inf))
     # An oval that touches the border still gets a ring, just outside the picture.
     border = centre + ray * np.maximum(reach.min(axis=1), 1.02)[:, None]
-    n = len(oval)
-    rings = [inner + f * (border - inner) for f in RING_FRACTIONS]
-    index = np.vstack([oval, first + np.arange(n * len(rings)).reshape(-1, n)])
+    way = np.linalg.norm(border - inner, axis=1)
+    shares = [np.minimum(mm * px_per_mm / way, most) for mm, most, _ in RINGS] + [np.ones(len(oval))]
+    rings = [inner + share[:, None] * (border - inner) for share in shares]
+    depth = [points[oval, 2] + 0.5 * np.minimum(share * way, 25 * px_per_mm) for share in shares]
+    follows = [np.full(len(oval), f) for _, _, f in RINGS] + [np.zeros(len(oval))]
+    index = np.vstack([oval, first + np.arange(len(oval) * len(rings)).reshape(-1, len(oval))])
     after = np.roll(index, -1, axis=1)
-    quads = np.stack([index[:-1], index[1:], after[1:], index[:-1], after[1:], after[:-1]], axis=-1).reshape(-1, 3)
-    corners, fills = [], []
-    for corner in ((low, low), (high, low), (high, high), (low, high)):
-        angle = np.arctan2(*(np.array(corner) - centre)[::-1])
-        turn = np.angle(np.exp(1j * (np.arctan2(ray[:, 1], ray[:, 0]) - angle)))
-        before = int(np.argmax(np.where(turn <= 0, turn, -np.inf)))
-        behind = int(np.argmin(np.where(turn > 0, turn, np.inf)))
-        fills.append((index[-1, before], index[-1, behind], first + n * len(rings) + len(corners)))
-        corners.append(corner)
-    share = np.concatenate([np.repeat(RING_FRACTIONS, n), np.ones(4)])
-    return np.vstack([*rings, corners]), np.vstack([quads, fills]).astype(np.int32), share
+    quads = np.stack([index[:-1], index[1:], after[1:], index[:-1], after[1:], after[:-1]], axis=-1)
+    corners = np.array([(low, low), (high, low), (high, high), (low, high)])
+    fills = [
+        (*_neighbours(ray, corner - centre, index[-1]), first + len(oval) * len(rings) + number)
+        for number, corner in enumerate(corners)
+    ]
+    return _Ring(
+        xy=np.vstack([*rings, corners]),
+        depth=np.concatenate([*depth, np.zeros(4)]),
+        follows_head=np.concatenate([*follows, np.zeros(4)]),
+        moving=quads[:-1].reshape(-1, 3).astype(np.int32),
+        still=np.vstack([quads[-1].reshape(-1, 3), fills]).astype(np.int32),
+    )
 
 
-def _follow(distance_px: F64, reach_px: F64, px_per_mm: float) -> F64:
-    """Hair and ears turn with the head; the picture's border stays."""
-    hair = np.minimum(HAIR_MM * px_per_mm, 0.45 * reach_px)
-    t = np.clip((distance_px - hair) / np.maximum(reach_px * 0.98 - hair, 1e-6), 0.0, 1.0)
-    return 1.0 - t * t * (3.0 - 2.0 * t)
+def _neighbours(ray: F64, corner: F64, outermost: I32) -> tuple[int, int]:
+    """The two vertices of the outermost ring between which a corner of the picture lies."""
+    turn = np.arctan2(ray[:, 1], ray[:, 0]) - np.arctan2(corner[1], corner[0])
+    turn = np.angle(np.exp(1j * turn))
+    before, behind = np.where(turn <= 0, turn, -np.inf), np.where(turn > 0, turn, np.inf)
+    return int(outermost[np.argmax(before)]), int(outermost[np.argmin(behind)])
 
 
 def _aperture(upper: list[int], lower: list[int], first: int, keeps_texture: bool) -> Aperture:
@@ -221,37 +269,33 @@ def build(landmarks: NDArray[np.floating], lip_seam: F64, size: int, px_per_mm: 
         px_per_mm: its scale.
     """
     points = np.asarray(landmarks, np.float64)[:N_SKIN_LANDMARKS].copy()
-    for upper, lower in zip(a.UPPER_LID, a.LOWER_LID, strict=True):
-        _inset_lids(points, list(upper[1:-1]), list(lower[1:-1]), px_per_mm)
+    for eye in (a.RIGHT, a.LEFT):
+        _inset_lids(points, list(a.UPPER_LID[eye][1:-1]), list(a.LOWER_LID[eye][1:-1]), px_per_mm)
     points[list(a.UPPER_SEAM), :2] = lip_seam[:, 0]
     points[list(a.LOWER_SEAM), :2] = lip_seam[:, 1]
-    split = subdivision()
-    points = np.vstack([points, points[split.parents].mean(axis=1)])
+    parents, skin = split_long_edges(points[:, :2], LONGEST_MM * px_per_mm)
+    points = np.vstack([points, points[parents].mean(axis=1)])
     n_face = len(points)
 
-    oval = np.array(refine(a.FACE_OVAL, closed=True), np.int32)
-    ring_xy, ring_triangles, share = _ring(oval, points[:, :2], size, n_face)
-    n_oval, n_ring = len(oval), len(ring_xy)
-    edge = np.concatenate([np.tile(np.arange(n_oval), len(RING_FRACTIONS)), np.zeros(4, int)])
-    origin = points[oval[edge]]
-    reach = np.linalg.norm(ring_xy[n_ring - 4 - n_oval + edge] - origin[:, :2], axis=1)
-    ring_follow = _follow(share * reach, reach, px_per_mm)
-    ring_depth = origin[:, 2] + 0.5 * np.minimum(share * reach, 25 * px_per_mm)
+    oval = np.array(a.FACE_OVAL, np.int32)
+    ring = _ring(oval, points, size, px_per_mm, n_face)
+    n_ring = len(ring.xy)
 
     next_vertex = n_face + n_ring
     holes = []
-    for upper, lower, keeps in (
+    rims: tuple[tuple[tuple[int, ...], tuple[int, ...], bool], ...] = (
         (a.UPPER_LID[a.RIGHT], a.LOWER_LID[a.RIGHT], True),
         (a.UPPER_LID[a.LEFT], a.LOWER_LID[a.LEFT], True),
         (a.UPPER_SEAM, a.LOWER_SEAM, False),
-    ):
-        hole = _aperture(refine(upper, closed=False), refine(lower, closed=False), next_vertex, keeps)
+    )
+    for upper, lower, keeps in rims:
+        hole = _aperture(list(upper), list(lower), next_vertex, keeps)
         holes.append(hole)
         next_vertex += 2 * len(hole.upper)
     right_eye, left_eye, mouth_hole = holes
 
-    xy = np.vstack([points[:, :2], ring_xy, np.zeros((next_vertex - n_face - n_ring, 2))])
-    depth = np.concatenate([points[:, 2], ring_depth, np.zeros(next_vertex - n_face - n_ring)])
+    xy = np.vstack([points[:, :2], ring.xy, np.zeros((next_vertex - n_face - n_ring, 2))])
+    depth = np.concatenate([points[:, 2], ring.depth, np.zeros(next_vertex - n_face - n_ring)])
     for hole in holes:
         xy[hole.veil_upper], xy[hole.veil_lower] = hole.inner(xy, px_per_mm)
         depth[hole.veil_upper], depth[hole.veil_lower] = depth[hole.upper], depth[hole.lower]
@@ -259,7 +303,7 @@ def build(landmarks: NDArray[np.floating], lip_seam: F64, size: int, px_per_mm: 
     behind, slices = [], []
     for hole in holes:
         x0, y0, x1, y1 = _behind_box(xy, hole, px_per_mm)
-        nx, ny = (17, 13) if hole.keeps_texture else (7, 7)
+        nx, ny = EYE_GRID if hole.keeps_texture else MOUTH_GRID
         grid, quads = _grid(x0, y0, x1, y1, nx, ny, next_vertex)
         level = depth[np.concatenate([hole.upper, hole.lower])].mean()
         xy, depth = np.vstack([xy, grid]), np.concatenate([depth, np.full(len(grid), level)])
@@ -268,9 +312,9 @@ def build(landmarks: NDArray[np.floating], lip_seam: F64, size: int, px_per_mm: 
         next_vertex += len(grid)
 
     follows = np.ones(len(xy))
-    follows[n_face : n_face + n_ring] = ring_follow
+    follows[n_face : n_face + n_ring] = ring.follows_head
     is_skin = np.zeros(len(xy), bool)
-    is_skin[: n_face + n_ring] = True
+    is_skin[: n_face + n_ring] = follows[: n_face + n_ring] > 0
     alpha = np.ones(len(xy))
     for hole in holes:
         alpha[hole.veil_upper[1:-1]] = 0.0
@@ -279,14 +323,18 @@ def build(landmarks: NDArray[np.floating], lip_seam: F64, size: int, px_per_mm: 
     lip[mouth_hole.upper[1:-1]], lip[mouth_hole.lower[1:-1]] = 1, -1
     veils = [_veil_triangles(hole) for hole in holes]
     # Lower skin first: an upper lid that closes lies over the lower one.
-    skin = split.triangles[np.argsort(-points[split.triangles, 1].mean(axis=1), kind="stable")]
+    skin = skin[np.argsort(-points[skin, 1].mean(axis=1), kind="stable")]
     return FaceMesh(
         xy=xy,
         depth=depth,
         follows_head=follows,
         is_skin=is_skin,
         lip=lip,
-        triangles=np.vstack([*behind, ring_triangles, skin, *veils]).astype(np.int32),
+        eye_triangles=np.vstack(behind[:2]),
+        mouth_triangles=behind[2],
+        still_triangles=ring.still,
+        skin_triangles=np.vstack([ring.moving, skin]).astype(np.int32),
+        veil_triangles=np.vstack(veils),
         alpha=alpha,
         apertures=(right_eye, left_eye, mouth_hole),
         eyeballs=(slices[0], slices[1]),
@@ -305,7 +353,8 @@ def _inset_lids(points: F64, upper: list[int], lower: list[int], px_per_mm: floa
 
 def _behind_box(xy: F64, hole: Aperture, px_per_mm: float) -> tuple[float, float, float, float]:
     """What a hole can ever show: an eye with lids raised, or a mouth with the jaw dropped. Even pixels, so
-    that luma and chroma texels of the layer coincide with the picture's."""
+    that luma and chroma texels of the layer coincide with the picture's.
+    """
     rim = xy[np.concatenate([hole.upper, hole.lower])]
     up_mm, down_mm, side_mm = (6.0, 5.0, 3.0) if hole.keeps_texture else (8.0, 34.0, 6.0)
     low = rim.min(axis=0) - px_per_mm * np.array([side_mm, up_mm])

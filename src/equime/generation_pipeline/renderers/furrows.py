@@ -118,7 +118,7 @@ def amounts(reliefs: list[Relief], aus: tuple[int, ...], curve: NDArray[np.float
 
 def _line(frame: FaceFrame, fold: Fold, side: int) -> F64:
     outwards = 1.0 if side == a.LEFT else -1.0
-    points = [frame.at(anchor, side) + (outwards * out, up) for anchor, out, up in fold.points]
+    points = [(*frame.at(anchor, side), outwards * out, up) for anchor, out, up in fold.points]
     knots = np.array(points)
     t, fine = np.linspace(0, 1, len(knots)), np.linspace(0, 1, 25)
     degree = min(2, len(knots) - 1)
@@ -127,7 +127,7 @@ def _line(frame: FaceFrame, fold: Fold, side: int) -> F64:
 
 def _strain(frame: FaceFrame, fold: Fold, line: F64, side: int) -> dict[int, float]:
     tangent = np.gradient(line, axis=0)
-    tangent /= np.linalg.norm(tangent, axis=1, keepdims=True)
+    tangent /= np.maximum(np.linalg.norm(tangent, axis=1, keepdims=True), 1e-9)
     normal = np.stack([-tangent[:, 1], tangent[:, 0]], axis=1)
     probes = np.vstack([line + PROBE_MM * normal, line - PROBE_MM * normal])
     points = SkinPoints(probes, np.zeros(len(probes), np.int8))

@@ -86,9 +86,11 @@ class PreparedMesh:
         key = (au, side)
         if key not in self._fields:
             full = np.zeros_like(self.mesh.xy)
-            full[self.mesh.is_skin] = self.frame.to_px(muscles.displacement_mm(self.frame, self._skin, au, side))
-            # The ring's outer edge is the picture's border, which stays.
-            self._fields[key] = full * _border_fade(self.mesh.xy, self.size)[:, None]
+            full[self.mesh.is_skin] = self.frame.to_px(
+                muscles.displacement_mm(self.frame, self._skin, au, side)
+            )
+            # Towards the background, which stays, movement fades as that of the head does.
+            self._fields[key] = full * self.mesh.follows_head[:, None]
         return self._fields[key]
 
     def positions(self, track: Trajectory, frame: int) -> F64:
@@ -127,7 +129,8 @@ class PreparedMesh:
 
     def _gaze_shift(self, yaw_deg: float, pitch_deg: float) -> F64:
         radius = EYEBALL_RADIUS_MM * self.mesh.px_per_mm
-        return radius * np.array([np.sin(np.deg2rad(yaw_deg)), -np.sin(np.deg2rad(pitch_deg))])
+        shift: F64 = radius * np.array([np.sin(np.deg2rad(yaw_deg)), -np.sin(np.deg2rad(pitch_deg))])
+        return shift
 
     def _gaze_field(self, eye: int) -> F64:
         """The iris moves whole, the white around it gives way towards the corners of the eye."""
@@ -135,11 +138,13 @@ class PreparedMesh:
         radius = np.linalg.norm(ring[1:] - ring[0], axis=1).mean()
         distance = np.linalg.norm(self.mesh.xy[self.mesh.eyeballs[eye]] - ring[0], axis=1) / radius
         t = np.clip((distance - 1.25) / 1.6, 0.0, 1.0)
-        return 1.0 - t * t * (3.0 - 2.0 * t)
+        weight: F64 = 1.0 - t * t * (3.0 - 2.0 * t)
+        return weight
 
     def _keep_order(self, xy: F64) -> None:
         """Lips may touch but not pass each other: where a sum of AUs would cross them they meet. Lids may:
-        the upper one lies over the lower."""
+        the upper one lies over the lower.
+        """
         hole = self.mesh.apertures[2]
         crossed = xy[hole.lower, 1] < xy[hole.upper, 1]
         if crossed.any():
@@ -182,66 +187,81 @@ class PreparedMesh:
             yield canvas.develop(float(track.light[frame]), spec.camera.noise_sigma, offsets[frame])
 
 
-def _border_fade(xy: F64, size: int) -> F64:
-    edge = np.minimum(np.minimum(xy[:, 0], xy[:, 1]), size - 1 - np.maximum(xy[:, 0], xy[:, 1]))
-    return np.clip(edge / (0.04 * size), 0.0, 1.0)
-
-
 class _Canvas:
     """Accumulators and output planes of one clip."""
 
     def __init__(self, prepared: PreparedMesh):
         self.prepared = prepared
-        self.textures = prepared.textures
-        mesh, size = prepared.mesh, prepared.size
-        self.alpha = mesh.alpha.astype(np.float32)
-        eyes = sum(2 * 16 * 12 for _ in mesh.eyeballs)
-        self.eye_triangles, self.rest = mesh.triangles[:eyes], mesh.triangles[eyes:]
+        mesh, size, t = prepared.mesh, prepared.size, prepared.textures
+        self.textures = t
+        self.alpha = mesh.alpha.astype(np.float32)[:, None]
+        self.chroma_triangles = np.vstack([mesh.eye_triangles, mesh.mouth_triangles, mesh.skin_triangles])
         self.sums = tuple(np.zeros((n, n), np.int16) for n in (size, size // 2, size // 2))
         self.out = Yuv(*(np.zeros(s.shape, np.uint8) for s in self.sums))
-        self.luma = self.textures.planes[0].copy()
+        self.luma, self.packed_luma = t.luma.copy(), t.packed_luma.copy()
+        self.luma_at, self.chroma_at = t.luma_at.copy(), t.chroma_at.copy()
         self.depths = np.zeros(len(prepared.reliefs))
-        self.luma_at, self.chroma_at = self.textures.luma_at.copy(), self.textures.chroma_at.copy()
+        self.lids_rolled = False
+        still = mesh.xy.astype(np.float32)
+        raster.draw_luma(self.packed_luma, still, self.luma_at, mesh.still_triangles, self.sums[0])
+        still = textures.luma_to_chroma(mesh.xy).astype(np.float32)
+        raster.draw_chroma(t.packed_chroma, still, self.chroma_at, mesh.still_triangles, *self.sums[1:])
 
     def shade(self, depths: F64) -> None:
         """Bring the luma texture's folds to these depths."""
         if np.array_equal(depths, self.depths):
             return
-        reliefs, clean = self.prepared.reliefs, self.textures.planes[0]
-        for relief, old in zip(reliefs, self.depths, strict=True):
-            if old:
-                h, w = relief.relief.shape
-                box = np.s_[relief.y0 + raster.PAD : relief.y0 + raster.PAD + h, relief.x0 + raster.PAD : relief.x0 + raster.PAD + w]
-                self.luma[box] = clean[box]
-        for relief, depth in zip(reliefs, depths, strict=True):
+        changed = [
+            r for r, new, old in zip(self.prepared.reliefs, depths, self.depths, strict=True) if new or old
+        ]
+        boxes = [(r.x0 + raster.PAD, r.y0 + raster.PAD, *r.relief.shape[::-1]) for r in changed]
+        for x, y, w, h in boxes:
+            self.luma[y : y + h, x : x + w] = self.textures.luma[y : y + h, x : x + w]
+        for relief, depth in zip(self.prepared.reliefs, depths, strict=True):
             if depth:
-                raster.shade(self.luma, relief.x0 + raster.PAD, relief.y0 + raster.PAD, relief.relief, depth, 16)
+                raster.shade(
+                    self.luma, relief.x0 + raster.PAD, relief.y0 + raster.PAD, relief.relief, depth, 16
+                )
+        for x, y, w, h in boxes:
+            raster.repack(self.luma, self.packed_luma, x, y, x + w, y + h)
         self.depths = depths
 
     def paint(self, xy: F64) -> None:
         """Draw the mesh at these positions into the accumulators."""
+        mesh, t = self.prepared.mesh, self.textures
         luma_xy = xy.astype(np.float32)
         chroma_xy = textures.luma_to_chroma(xy).astype(np.float32)
-        t = self.textures
         self._roll_lids(xy)
-        raster.draw(self.luma, luma_xy, self.luma_at, self.eye_triangles, self.alpha, self.sums[0])
-        for eye, part in enumerate(self.prepared.mesh.eyeballs):
+        luma, u, v = self.sums
+        raster.draw_luma(self.packed_luma, luma_xy, self.luma_at, mesh.eye_triangles, luma)
+        for eye, part in enumerate(mesh.eyeballs):
             light = t.catchlights[eye]
-            shift = xy[part.start] - self.prepared.mesh.xy[part.start]
-            raster.add_light(self.sums[0], light.light, light.x + float(shift[0]), light.y + float(shift[1]))
-        raster.draw(self.luma, luma_xy, self.luma_at, self.rest, self.alpha, self.sums[0])
-        for plane, total in zip(t.planes[1:], self.sums[1:], strict=True):
-            raster.draw(plane, chroma_xy, self.chroma_at, self.prepared.mesh.triangles, self.alpha, total)
+            shift = xy[part.start] - mesh.xy[part.start]
+            raster.add_light(luma, light.light, light.x + float(shift[0]), light.y + float(shift[1]))
+        raster.draw_luma(self.packed_luma, luma_xy, self.luma_at, mesh.mouth_triangles, luma)
+        raster.draw_luma(self.packed_luma, luma_xy, self.luma_at, mesh.skin_triangles, luma)
+        raster.draw_veil(self.luma, luma_xy, self.luma_at, mesh.veil_triangles, self.alpha, luma)
+        raster.draw_chroma(t.packed_chroma, chroma_xy, self.chroma_at, self.chroma_triangles, u, v)
+        for tex, total in ((t.u, u), (t.v, v)):
+            raster.draw_veil(tex, chroma_xy, self.chroma_at, mesh.veil_triangles, self.alpha, total)
 
     def _roll_lids(self, xy: F64) -> None:
         """As a lid closes its rim turns under: the margin shows what lay a little further from the eye, so
-        that no sliver of iris or wet rim that the landmarks cut off with the lid travels along."""
+        that no sliver of iris or wet rim that the landmarks cut off with the lid travels along.
+        """
         mesh = self.prepared.mesh
+        closing = []
         for hole in mesh.apertures[:2]:
             rest = mesh.xy[hole.lower, 1] - mesh.xy[hole.upper, 1]
             now = xy[hole.lower, 1] - xy[hole.upper, 1]
             closed = np.clip(1.0 - now / np.maximum(rest, 1e-6), 0.0, 1.0)
             closed[[0, -1]] = 0.0
+            closing.append(np.where(closed < 0.02, 0.0, closed))
+        moving = any(c.any() for c in closing)
+        if not moving and not self.lids_rolled:
+            return
+        self.lids_rolled = moving
+        for hole, closed in zip(mesh.apertures[:2], closing, strict=True):
             for margin, veil, roll_mm in (
                 (hole.upper, hole.veil_upper, -LID_ROLL_MM[0]),
                 (hole.lower, hole.veil_lower, LID_ROLL_MM[1]),
@@ -260,5 +280,7 @@ class _Canvas:
         for index, (total, plane) in enumerate(zip(self.sums, self.out, strict=True)):
             # Demosaicing and subsampling leave chroma with about half of luma's noise.
             strength = sigma if index == 0 else 0.5 * sigma
-            raster.develop(total, 16 if index == 0 else 128, light, bank, int(offsets[index]), strength, plane)
+            raster.develop(
+                total, 16 if index == 0 else 128, light, bank, int(offsets[index]), strength, plane
+            )
         return self.out

@@ -22,119 +22,206 @@ FRACTION_BITS = 4
 """Accumulator planes hold grey levels times 16, so that light and noise are added before rounding."""
 
 
-@njit(cache=True, nogil=True, boundscheck=False)
-def _span(
-    ax: float, ay: float, bx: float, by: float, cx: float, cy: float, y: float
-) -> tuple[float, float]:  # pragma: no cover
-    """Where the row ``y`` enters and leaves a triangle; edges are half-open, computed from their lower end,
-    so that two triangles that share an edge get the same number and no pixel is drawn twice or missed."""
-    lo, hi = 1e30, -1e30
-    for k in range(3):
-        if k == 0:
-            px, py, qx, qy = ax, ay, bx, by
-        elif k == 1:
-            px, py, qx, qy = bx, by, cx, cy
-        else:
-            px, py, qx, qy = cx, cy, ax, ay
-        if py > qy:
-            px, py, qx, qy = qx, qy, px, py
-        if py <= y < qy:
-            x = px + (qx - px) * ((y - py) / (qy - py))
-            lo = min(lo, x)
-            hi = max(hi, x)
-    return lo, hi
+_jit = njit(cache=True, nogil=True, boundscheck=False, error_model="numpy")
+_inline = njit(cache=True, nogil=True, boundscheck=False, error_model="numpy", inline="always")
 
 
-@njit(cache=True, nogil=True, boundscheck=False)
-def draw(tex: U8, dst: F32, src: F32, triangles: I32, alpha: F32, out: I16) -> None:  # pragma: no cover
-    """Draw textured triangles in order.
+@_inline
+def _corners(dst: F32, i: int, j: int, k: int) -> tuple[float, ...]:  # pragma: no cover
+    """Corners from top to bottom with the slopes dx/dy of the long, the upper and the lower edge.
+
+    A slope depends on the edge's two ends alone, so two triangles that share an edge cross a row at the same
+    number and no pixel is drawn twice or missed.
+    """
+    ax, ay = float(dst[i, 0]), float(dst[i, 1])
+    bx, by = float(dst[j, 0]), float(dst[j, 1])
+    cx, cy = float(dst[k, 0]), float(dst[k, 1])
+    if by < ay:
+        ax, ay, bx, by = bx, by, ax, ay
+    if cy < ay:
+        ax, ay, cx, cy = cx, cy, ax, ay
+    if cy < by:
+        bx, by, cx, cy = cx, cy, bx, by
+    long = (cx - ax) / (cy - ay) if cy > ay else 0.0
+    upper = (bx - ax) / (by - ay) if by > ay else 0.0
+    lower = (cx - bx) / (cy - by) if cy > by else 0.0
+    return ax, ay, bx, by, cy, long, upper, lower
+
+
+@_inline
+def _plane(
+    dst: F32, values: F32, c: int, i: int, j: int, k: int
+) -> tuple[float, float, float]:  # pragma: no cover
+    """Column ``c`` of per-vertex values as ``v0 + vx * x + vy * y`` over a triangle."""
+    ax, ay = float(dst[i, 0]), float(dst[i, 1])
+    bx, by = float(dst[j, 0]) - ax, float(dst[j, 1]) - ay
+    cx, cy = float(dst[k, 0]) - ax, float(dst[k, 1]) - ay
+    inverse = 1.0 / (bx * cy - cx * by)
+    v = float(values[i, c])
+    vj, vk = (float(values[j, c]) - v) * inverse, (float(values[k, c]) - v) * inverse
+    vx, vy = vj * cy - vk * by, vk * bx - vj * cx
+    return v - vx * ax - vy * ay, vx, vy
+
+
+@_inline
+def _is_flat(dst: F32, i: int, j: int, k: int) -> bool:  # pragma: no cover
+    bx, by = dst[j, 0] - dst[i, 0], dst[j, 1] - dst[i, 1]
+    cx, cy = dst[k, 0] - dst[i, 0], dst[k, 1] - dst[i, 1]
+    return bool(abs(bx * cy - cx * by) < 1e-6)
+
+
+def pack_luma(plane: U8) -> NDArray[np.uint32]:
+    """A texture with every texel next to the one below it (low and high 16 bits), so that one multiplication
+    blends two rows.
+    """
+    packed = plane.astype(np.uint32)
+    packed[:-1] |= packed[1:] << 16
+    return packed
+
+
+def pack_chroma(u: U8, v: U8) -> NDArray[np.uint64]:
+    """U over its lower neighbour and V over its own, 16 bits each."""
+    return pack_luma(u).astype(np.uint64) | (pack_luma(v).astype(np.uint64) << np.uint64(32))
+
+
+@_jit
+def draw_luma(
+    tex: NDArray[np.uint32], dst: F32, src: F32, triangles: I32, out: I16
+) -> None:  # pragma: no cover
+    """Draw opaque textured triangles in order.
 
     Args:
-        tex: uint8 (h, w) texture.
+        tex: (h, w) of `pack_luma`.
         dst: (V, 2) positions in ``out``'s pixels (centres at integers).
-        src: (V, 2) positions in ``tex``'s texels.
+        src: (V, 2) positions in ``tex``'s texels, before padding.
         triangles: (N, 3) vertices.
-        alpha: (V,) opacity, interpolated; triangles with three ones are opaque.
         out: int16 (H, W), grey levels times 16.
+    """
+    height, width = out.shape
+    stride = np.int64(tex.shape[1])
+    texels, pixels = tex.reshape(-1), out.reshape(-1)
+    one, full, half = np.uint64(1), np.uint32(256), np.uint32(2048)
+    for t in range(triangles.shape[0]):
+        i, j, k = triangles[t, 0], triangles[t, 1], triangles[t, 2]
+        if _is_flat(dst, i, j, k):
+            continue
+        top_x, top_y, mid_x, mid_y, end_y, long, upper, lower = _corners(dst, i, j, k)
+        s0, sx, sy = _plane(dst, src, 0, i, j, k)
+        t0, tx, ty = _plane(dst, src, 1, i, j, k)
+        step_s, step_t = np.int32(np.rint(sx * 65536.0)), np.int32(np.rint(tx * 65536.0))
+        for y in range(max(0, int(np.ceil(top_y))), min(height, int(np.ceil(end_y)))):
+            p = top_x + long * (y - top_y)
+            q = top_x + upper * (y - top_y) if y < mid_y else mid_x + lower * (y - mid_y)
+            x0, x1 = max(0, int(np.ceil(min(p, q)))), min(width, int(np.ceil(max(p, q))))
+            # Half a unit of the fixed point, so that truncation rounds.
+            fs = np.int32((s0 + sx * x0 + sy * y + PAD) * 65536.0 + 0.5)
+            ft = np.int32((t0 + tx * x0 + ty * y + PAD) * 65536.0 + 0.5)
+            pixel = np.uint64(y * width + x0)
+            for _ in range(x1 - x0):
+                at = np.uint64((ft >> np.int32(16)) * stride + (fs >> np.int32(16)))
+                ws = np.uint32((fs >> np.int32(8)) & np.int32(255))
+                wt = np.uint32((ft >> np.int32(8)) & np.int32(255))
+                rows = texels[at] * (full - ws) + texels[at + one] * ws
+                value = (rows & np.uint32(0xFFFF)) * (full - wt) + (rows >> np.uint32(16)) * wt
+                pixels[pixel] = np.int16((value + half) >> np.uint32(12))
+                pixel += one
+                fs += step_s
+                ft += step_t
+
+
+@_jit
+def draw_chroma(
+    tex: NDArray[np.uint64], dst: F32, src: F32, triangles: I32, out_u: I16, out_v: I16
+) -> None:  # pragma: no cover
+    """As `draw_luma` for both chroma planes at once; ``tex`` of `pack_chroma`."""
+    height, width = out_u.shape
+    stride = np.int64(tex.shape[1])
+    texels, pixels_u, pixels_v = tex.reshape(-1), out_u.reshape(-1), out_v.reshape(-1)
+    one, full, half, low = np.uint64(1), np.uint64(256), np.uint64(2048), np.uint64(0xFFFF)
+    for t in range(triangles.shape[0]):
+        i, j, k = triangles[t, 0], triangles[t, 1], triangles[t, 2]
+        if _is_flat(dst, i, j, k):
+            continue
+        top_x, top_y, mid_x, mid_y, end_y, long, upper, lower = _corners(dst, i, j, k)
+        s0, sx, sy = _plane(dst, src, 0, i, j, k)
+        t0, tx, ty = _plane(dst, src, 1, i, j, k)
+        step_s, step_t = np.int32(np.rint(sx * 65536.0)), np.int32(np.rint(tx * 65536.0))
+        for y in range(max(0, int(np.ceil(top_y))), min(height, int(np.ceil(end_y)))):
+            p = top_x + long * (y - top_y)
+            q = top_x + upper * (y - top_y) if y < mid_y else mid_x + lower * (y - mid_y)
+            x0, x1 = max(0, int(np.ceil(min(p, q)))), min(width, int(np.ceil(max(p, q))))
+            fs = np.int32((s0 + sx * x0 + sy * y + PAD) * 65536.0 + 0.5)
+            ft = np.int32((t0 + tx * x0 + ty * y + PAD) * 65536.0 + 0.5)
+            pixel = np.uint64(y * width + x0)
+            for _ in range(x1 - x0):
+                at = np.uint64((ft >> np.int32(16)) * stride + (fs >> np.int32(16)))
+                ws = np.uint64((fs >> np.int32(8)) & np.int32(255))
+                wt = np.uint64((ft >> np.int32(8)) & np.int32(255))
+                rows = texels[at] * (full - ws) + texels[at + one] * ws
+                u = (rows & low) * (full - wt) + ((rows >> np.uint64(16)) & low) * wt
+                v = ((rows >> np.uint64(32)) & low) * (full - wt) + (rows >> np.uint64(48)) * wt
+                pixels_u[pixel] = np.int16((u + half) >> np.uint64(12))
+                pixels_v[pixel] = np.int16((v + half) >> np.uint64(12))
+                pixel += one
+                fs += step_s
+                ft += step_t
+
+
+@_jit
+def draw_veil(tex: U8, dst: F32, src: F32, triangles: I32, alpha: F32, out: I16) -> None:  # pragma: no cover
+    """Blend textured triangles over a plane by an opacity that is interpolated over each.
+
+    Args:
+        tex: uint8 (h, w), padded.
+        dst, src, triangles, out: as in `draw_luma`.
+        alpha: (V, 1) opacity.
     """
     height, width = out.shape
     for t in range(triangles.shape[0]):
         i, j, k = triangles[t, 0], triangles[t, 1], triangles[t, 2]
-        ax, ay = float(dst[i, 0]), float(dst[i, 1])
-        bx, by = float(dst[j, 0]), float(dst[j, 1])
-        cx, cy = float(dst[k, 0]), float(dst[k, 1])
-        det = (bx - ax) * (cy - ay) - (cx - ax) * (by - ay)
-        if abs(det) < 1e-7:
+        if _is_flat(dst, i, j, k):
             continue
-        y0 = max(0, int(np.ceil(min(ay, by, cy))))
-        y1 = min(height - 1, int(np.ceil(max(ay, by, cy))) - 1)
-        ux, uy = (cy - ay) / det, -(cx - ax) / det
-        vx, vy = -(by - ay) / det, (bx - ax) / det
-        s_i, s_j, s_k = float(src[i, 0]), float(src[j, 0]), float(src[k, 0])
-        t_i, t_j, t_k = float(src[i, 1]), float(src[j, 1]), float(src[k, 1])
-        sxx = (s_j - s_i) * ux + (s_k - s_i) * vx
-        sxy = (s_j - s_i) * uy + (s_k - s_i) * vy
-        syx = (t_j - t_i) * ux + (t_k - t_i) * vx
-        syy = (t_j - t_i) * uy + (t_k - t_i) * vy
-        step_x = int(np.rint(sxx * 65536.0))
-        step_y = int(np.rint(syx * 65536.0))
-        opaque = alpha[i] >= 1.0 and alpha[j] >= 1.0 and alpha[k] >= 1.0
-        aax = (alpha[j] - alpha[i]) * ux + (alpha[k] - alpha[i]) * vx
-        aay = (alpha[j] - alpha[i]) * uy + (alpha[k] - alpha[i]) * vy
-        for y in range(y0, y1 + 1):
-            lo, hi = _span(ax, ay, bx, by, cx, cy, float(y))
-            if lo > hi:
-                continue
-            x0 = max(0, int(np.ceil(lo)))
-            x1 = min(width, int(np.ceil(hi)))
-            if x0 >= x1:
-                continue
-            fx = int(np.rint((s_i + sxx * (x0 - ax) + sxy * (y - ay) + PAD) * 65536.0))
-            fy = int(np.rint((t_i + syx * (x0 - ax) + syy * (y - ay) + PAD) * 65536.0))
-            a = (alpha[i] + aax * (x0 - ax) + aay * (y - ay)) * 256.0
-            for x in range(x0, x1):
-                column, row = fx >> 16, fy >> 16
-                wx, wy = (fx >> 8) & 255, (fy >> 8) & 255
-                top = int(tex[row, column]) * (256 - wx) + int(tex[row, column + 1]) * wx
-                low = int(tex[row + 1, column]) * (256 - wx) + int(tex[row + 1, column + 1]) * wx
-                value = (top * (256 - wy) + low * wy + 2048) >> 12
-                if opaque:
-                    out[y, x] = value
-                else:
-                    share = min(256, max(0, int(a)))
-                    out[y, x] = (int(out[y, x]) * (256 - share) + value * share + 128) >> 8
-                    a += aax * 256.0
-                fx += step_x
-                fy += step_y
+        top_x, top_y, mid_x, mid_y, end_y, long, upper, lower = _corners(dst, i, j, k)
+        s0, sx, sy = _plane(dst, src, 0, i, j, k)
+        t0, tx, ty = _plane(dst, src, 1, i, j, k)
+        a0, ax, ay = _plane(dst, alpha, 0, i, j, k)
+        for y in range(max(0, int(np.ceil(top_y))), min(height, int(np.ceil(end_y)))):
+            p = top_x + long * (y - top_y)
+            q = top_x + upper * (y - top_y) if y < mid_y else mid_x + lower * (y - mid_y)
+            for x in range(max(0, int(np.ceil(min(p, q)))), min(width, int(np.ceil(max(p, q))))):
+                fs = int((s0 + sx * x + sy * y + PAD) * 256.0 + 0.5)
+                ft = int((t0 + tx * x + ty * y + PAD) * 256.0 + 0.5)
+                column, row, ws, wt = fs >> 8, ft >> 8, fs & 255, ft & 255
+                top = int(tex[row, column]) * (256 - ws) + int(tex[row, column + 1]) * ws
+                low = int(tex[row + 1, column]) * (256 - ws) + int(tex[row + 1, column + 1]) * ws
+                value = (top * (256 - wt) + low * wt + 2048) >> 12
+                share = min(256, max(0, int((a0 + ax * x + ay * y) * 256.0)))
+                out[y, x] = (int(out[y, x]) * (256 - share) + value * share + 128) >> 8
 
 
-@njit(cache=True, nogil=True, boundscheck=False)
+@_jit
 def draw_attributes(dst: F32, values: F32, triangles: I32, alpha: F32, out: F32) -> None:  # pragma: no cover
     """Interpolate per-vertex ``values`` (V, C) over triangles into ``out`` (H, W, C); last drawn wins where
-    its opacity is at least one half."""
+    its opacity (V, 1) is at least one half.
+    """
     height, width, channels = out.shape
     for t in range(triangles.shape[0]):
         i, j, k = triangles[t, 0], triangles[t, 1], triangles[t, 2]
-        ax, ay = float(dst[i, 0]), float(dst[i, 1])
-        bx, by = float(dst[j, 0]), float(dst[j, 1])
-        cx, cy = float(dst[k, 0]), float(dst[k, 1])
-        det = (bx - ax) * (cy - ay) - (cx - ax) * (by - ay)
-        if abs(det) < 1e-7:
+        if _is_flat(dst, i, j, k):
             continue
-        y0 = max(0, int(np.ceil(min(ay, by, cy))))
-        y1 = min(height - 1, int(np.ceil(max(ay, by, cy))) - 1)
-        for y in range(y0, y1 + 1):
-            lo, hi = _span(ax, ay, bx, by, cx, cy, float(y))
-            for x in range(max(0, int(np.ceil(lo))), min(width, int(np.ceil(hi)))):
-                u = ((cy - ay) * (x - ax) - (cx - ax) * (y - ay)) / det
-                v = ((bx - ax) * (y - ay) - (by - ay) * (x - ax)) / det
-                w = 1.0 - u - v
-                if alpha[i] * w + alpha[j] * u + alpha[k] * v >= 0.5:
-                    for c in range(channels):
-                        out[y, x, c] = values[i, c] * w + values[j, c] * u + values[k, c] * v
+        top_x, top_y, mid_x, mid_y, end_y, long, upper, lower = _corners(dst, i, j, k)
+        a0, ax, ay = _plane(dst, alpha, 0, i, j, k)
+        for c in range(channels):
+            v0, vx, vy = _plane(dst, values, c, i, j, k)
+            for y in range(max(0, int(np.ceil(top_y))), min(height, int(np.ceil(end_y)))):
+                p = top_x + long * (y - top_y)
+                q = top_x + upper * (y - top_y) if y < mid_y else mid_x + lower * (y - mid_y)
+                for x in range(max(0, int(np.ceil(min(p, q)))), min(width, int(np.ceil(max(p, q))))):
+                    if a0 + ax * x + ay * y >= 0.5:
+                        out[y, x, c] = v0 + vx * x + vy * y
 
 
-@njit(cache=True, nogil=True, boundscheck=False)
+@_jit
 def develop(
     plane: I16, black: int, gain: float, noise: NDArray[np.int8], offset: int, strength: float, out: U8
 ) -> None:  # pragma: no cover
@@ -149,21 +236,21 @@ def develop(
         strength: standard deviation of the noise in grey levels.
         out: uint8 (H, W).
     """
-    height, width = plane.shape
     level = np.int32(black << FRACTION_BITS)
     gain_fixed = np.int32(np.rint(gain * 4096.0))
     # noise/32 * strength * 16 grey-level fractions, in 1/256 of them.
     noise_fixed = np.int32(np.rint(strength * 128.0))
-    for y in range(height):
-        start = offset + y * width
-        for x in range(width):
-            value = level + (((np.int32(plane[y, x]) - level) * gain_fixed) >> 12)
-            value += (np.int32(noise[start + x]) * noise_fixed) >> 8
-            value = (value + 8) >> FRACTION_BITS
-            out[y, x] = min(255, max(0, value))
+    half, low, high = np.int32(8), np.int32(0), np.int32(255)
+    levels, grey = plane.reshape(-1), out.reshape(-1)
+    grain = noise[offset : offset + len(levels)]
+    for i in range(len(levels)):
+        value = level + (((np.int32(levels[i]) - level) * gain_fixed) >> np.int32(12))
+        value += (np.int32(grain[i]) * noise_fixed) >> np.int32(8)
+        value = (value + half) >> np.int32(FRACTION_BITS)
+        grey[i] = np.uint8(min(high, max(low, value)))
 
 
-@njit(cache=True, nogil=True, boundscheck=False)
+@_jit
 def shade(tex: U8, x0: int, y0: int, relief: F32, amount: float, black: int) -> None:  # pragma: no cover
     """Multiply a box of a texture by ``1 + amount * relief`` about ``black``, in place."""
     for y in range(relief.shape[0]):
@@ -173,7 +260,17 @@ def shade(tex: U8, x0: int, y0: int, relief: F32, amount: float, black: int) -> 
             tex[y0 + y, x0 + x] = min(255, max(0, int(value + 0.5)))
 
 
-@njit(cache=True, nogil=True, boundscheck=False)
+@_jit
+def repack(
+    tex: U8, packed: NDArray[np.uint32], x0: int, y0: int, x1: int, y1: int
+) -> None:  # pragma: no cover
+    """Bring a box of a `pack_luma` texture up to date with its plane."""
+    for y in range(max(0, y0 - 1), y1):
+        for x in range(x0, x1):
+            packed[y, x] = np.uint32(tex[y, x]) | (np.uint32(tex[y + 1, x]) << np.uint32(16))
+
+
+@_jit
 def add_light(out: I16, light: I16, x: float, y: float) -> None:  # pragma: no cover
     """Add a patch to an accumulator with its corner at a (fractional) position."""
     column, row = int(np.floor(x)), int(np.floor(y))
@@ -196,7 +293,8 @@ def add_light(out: I16, light: I16, x: float, y: float) -> None:  # pragma: no c
 
 def upsample2(plane: U8) -> U8:
     """A plane at twice the resolution, padded by `PAD`: even samples are the source, odd ones 6-tap
-    interpolated (the half-sample filter of H.264, 8.4.2.2.1)."""
+    interpolated (the half-sample filter of H.264, 8.4.2.2.1).
+    """
 
     def halves(p: NDArray[np.float32]) -> NDArray[np.float32]:
         q = np.pad(p, ((2, 3), (0, 0)), mode="edge")

@@ -23,6 +23,7 @@ U8 = NDArray[np.uint8]
 F32 = NDArray[np.float32]
 F64 = NDArray[np.float64]
 Mask = NDArray[np.bool_]
+Planes = tuple[U8, U8, U8]
 
 LIP_SEARCH_MM = 1.6
 """How far the darkest line between the lips is looked for from the landmarks' lip line."""
@@ -44,12 +45,18 @@ class Textures:
     """Texture planes and where each vertex looks into them.
 
     Attributes:
-        planes: Y, U, V at twice the picture's resolution, padded (`raster.upsample2`).
-        coordinates: (V, 2) float32 per plane: texel position of every vertex.
+        luma: Y at twice the picture's resolution, padded (`raster.upsample2`).
+        u, v: likewise.
+        packed_luma, packed_chroma: the same as the rasteriser reads them.
+        luma_at, chroma_at: (V, 2) texel position of every vertex.
         catchlights: per eye.
     """
 
-    planes: tuple[U8, U8, U8]
+    luma: U8
+    u: U8
+    v: U8
+    packed_luma: NDArray[np.uint32]
+    packed_chroma: NDArray[np.uint64]
     luma_at: F32
     chroma_at: F32
     catchlights: tuple[Catchlight, Catchlight]
@@ -108,10 +115,13 @@ def between(upper: F64, lower: F64, x: F64, y: F64) -> Mask:
         upper, lower = upper[::-1], lower[::-1]
     top = np.interp(x, upper[:, 0], upper[:, 1])
     bottom = np.interp(x, lower[:, 0], lower[:, 1])
-    return (y >= top) & (y <= bottom) & (x >= upper[0, 0]) & (x <= upper[-1, 0])
+    inside: Mask = (y >= top) & (y <= bottom) & (x >= upper[0, 0]) & (x <= upper[-1, 0])
+    return inside
 
 
-def _complete_iris(plane: F32, visible: Mask, radius: F64, angle: F64, iris_px: float, centre: F64) -> tuple[F32, Mask]:
+def _complete_iris(
+    plane: F32, visible: Mask, radius: F64, angle: F64, iris_px: float, centre: F64
+) -> tuple[F32, Mask]:
     """Hidden iris pixels from the same radius at the nearest visible angle."""
     hidden = ~visible & (radius < iris_px)
     out, known = plane.copy(), visible.copy()
@@ -150,7 +160,8 @@ def complete_eye(plane: U8, visible: Mask, x: F64, y: F64, centre: F64, iris_px:
         values = np.where(known | (radius < iris_px * 1.03), values, fill)
     soft = ndimage.gaussian_filter(values, 0.8)
     values = np.where(visible, plane, soft)
-    return np.clip(values + 0.5, 0, 255).astype(np.uint8)
+    whole: U8 = np.clip(values + 0.5, 0, 255).astype(np.uint8)
+    return whole
 
 
 def _take_catchlight(luma: U8, visible: Mask, radius: F64, iris_px: float) -> tuple[U8, NDArray[np.int16]]:
@@ -169,7 +180,7 @@ def _take_catchlight(luma: U8, visible: Mask, radius: F64, iris_px: float) -> tu
     return dull, ((luma.astype(np.int16) - dull) << raster.FRACTION_BITS).astype(np.int16)
 
 
-def build(planes: tuple[U8, U8, U8], mesh: FaceMesh, landmarks: NDArray[np.floating]) -> Textures:
+def build(planes: Planes, mesh: FaceMesh, landmarks: NDArray[np.floating]) -> Textures:
     """Textures of a face.
 
     Args:
@@ -177,78 +188,120 @@ def build(planes: tuple[U8, U8, U8], mesh: FaceMesh, landmarks: NDArray[np.float
         mesh: its neutral mesh.
         landmarks: (478, 3).
     """
-    size = planes[0].shape[0]
-    extended, place = _extend(planes, mesh, size)
+    points = np.asarray(landmarks, np.float64)
+    patches = _patches(mesh, planes[0].shape[0])
+    extended = [_extend(plane, patches, step) for plane, step in zip(planes, (1, 2, 2), strict=True)]
     at = mesh.xy.copy()
-    lights = []
-    slices = (*mesh.eyeballs, mesh.mouth)
-    for number, (part, (x0, y0, w, h, row)) in enumerate(zip(slices, place, strict=True)):
-        at[part] += (-x0, row - y0)
-        hole = mesh.apertures[number]
-        boxes = [np.s_[row : row + h, :w], np.s_[row // 2 : (row + h) // 2, : w // 2]]
-        for index, plane in enumerate(extended):
-            box = boxes[min(index, 1)]
-            y, x = np.mgrid[y0 : y0 + h, x0 : x0 + w].astype(np.float64)
-            if index:
-                y, x = (np.mgrid[y0 // 2 : (y0 + h) // 2, x0 // 2 : (x0 + w) // 2]).astype(np.float64)
-            lx, ly = (x, y) if index == 0 else (2 * x, 2 * y + 0.5)
-            shown = between(mesh.xy[hole.upper], mesh.xy[hole.lower], lx, ly)
-            if number < 2:
-                ring = np.asarray(landmarks, np.float64)[a.IRIS[number] : a.IRIS[number] + 5, :2]
-                iris_px = float(np.linalg.norm(ring[1:] - ring[0], axis=1).mean())
-                patch = plane[box].copy()
-                if index == 0:
-                    patch, light = _take_catchlight(patch, shown, np.hypot(x - ring[0, 0], y - ring[0, 1]), iris_px)
-                    lights.append(Catchlight(x0, y0, light))
-                    plane[box] = complete_eye(patch, shown, x, y, ring[0], iris_px)
-                else:
-                    plane[box] = complete_eye(patch, shown, x, y, luma_to_chroma(ring[:1])[0], iris_px / 2)
-            else:
-                plane[box] = _mouth_inside(planes[index], plane[box], shown, mesh, landmarks, index)
+    for patch in patches:
+        at[patch.vertices] += (-patch.x0, patch.row - patch.y0)
+    right, left = (_fill_eye(extended, patches[eye], mesh, points, eye) for eye in (a.RIGHT, a.LEFT))
+    _fill_mouth(extended, patches[2], mesh, planes, points)
     luma, u, v = (raster.upsample2(plane) for plane in extended)
     return Textures(
-        planes=(luma, u, v),
+        luma=luma,
+        u=u,
+        v=v,
+        packed_luma=raster.pack_luma(luma),
+        packed_chroma=raster.pack_chroma(u, v),
         luma_at=(2 * at).astype(np.float32),
         chroma_at=(2 * luma_to_chroma(at)).astype(np.float32),
-        catchlights=(lights[0], lights[1]),
+        catchlights=(right, left),
     )
 
 
-def _extend(planes: tuple[U8, U8, U8], mesh: FaceMesh, size: int) -> tuple[list[U8], list[tuple[int, int, int, int, int]]]:
-    """The planes with room for the patches below, filled with the photograph; (x0, y0, w, h, row) of each."""
-    place, row = [], size
+@dataclass(frozen=True)
+class _Patch:
+    """Where a layer behind the skin lies in the picture (luma pixels, even) and in the extended planes."""
+
+    vertices: slice
+    x0: int
+    y0: int
+    width: int
+    height: int
+    row: int
+
+    def box(self, step: int) -> tuple[slice, slice]:
+        """Rows and columns in an extended plane; step 1 luma, 2 chroma."""
+        return (
+            slice(self.row // step, (self.row + self.height) // step),
+            slice(0, self.width // step),
+        )
+
+    def grid(self, step: int) -> tuple[F64, F64]:
+        """Columns and rows of the patch's pixels in the picture's plane, each (h, w)."""
+        y, x = np.mgrid[
+            self.y0 // step : (self.y0 + self.height) // step,
+            self.x0 // step : (self.x0 + self.width) // step,
+        ]
+        return x.astype(np.float64), y.astype(np.float64)
+
+
+def _patches(mesh: FaceMesh, size: int) -> list[_Patch]:
+    patches, row = [], size
     for part in (*mesh.eyeballs, mesh.mouth):
-        x0, y0 = mesh.xy[part].min(axis=0).astype(int)
-        x1, y1 = mesh.xy[part].max(axis=0).astype(int)
-        place.append((int(x0), int(y0), int(x1 - x0), int(y1 - y0), row))
-        row += int(y1 - y0) + 4
-    extended = []
-    for index, plane in enumerate(planes):
-        step = 1 if index == 0 else 2
-        tall = np.empty((row // step, size // step), np.uint8)
-        tall[: size // step] = plane
-        tall[size // step :] = plane[-1]
-        for x0, y0, w, h, top in place:
-            ys = np.clip(np.arange(y0 // step, (y0 + h) // step), 0, size // step - 1)
-            xs = np.clip(np.arange(x0 // step, (x0 + w) // step), 0, size // step - 1)
-            tall[top // step : (top + h) // step, : w // step] = plane[np.ix_(ys, xs)]
-        extended.append(tall)
-    return extended, place
+        x0, y0 = (int(v) for v in mesh.xy[part].min(axis=0))
+        x1, y1 = (int(v) for v in mesh.xy[part].max(axis=0))
+        patches.append(_Patch(part, x0, y0, x1 - x0, y1 - y0, row))
+        row += y1 - y0 + 4
+    return patches
 
 
-def _mouth_inside(plane: U8, patch: U8, shown: Mask, mesh: FaceMesh, landmarks: NDArray[np.floating], index: int) -> U8:
-    """A dark, slightly red inside of the mouth, from the colour of the person's own lips; what the photograph
-    shows between the lips is kept."""
-    lips = np.asarray(landmarks)[list(a.UPPER_LIP_BORDER[2:-2] + a.LOWER_LIP_BORDER[2:-2]), :2]
+def _extend(plane: U8, patches: list[_Patch], step: int) -> U8:
+    """A plane with the patches below it, filled with the photograph."""
+    height, width = plane.shape
+    last = patches[-1]
+    tall = np.empty(((last.row + last.height + 4) // step, width), np.uint8)
+    tall[:height], tall[height:] = plane, plane[-1]
+    for patch in patches:
+        x, y = patch.grid(step)
+        rows = np.clip(y[:, 0], 0, height - 1).astype(int)
+        columns = np.clip(x[0], 0, width - 1).astype(int)
+        tall[patch.box(step)] = plane[np.ix_(rows, columns)]
+    return tall
+
+
+def _shown(mesh: FaceMesh, number: int, patch: _Patch, step: int) -> Mask:
+    """Pixels of a patch that the photograph shows between the margins of an aperture."""
+    x, y = patch.grid(step)
+    hole = mesh.apertures[number]
+    if step == 2:
+        x, y = 2 * x, 2 * y + 0.5
+    return between(mesh.xy[hole.upper], mesh.xy[hole.lower], x, y)
+
+
+def _fill_eye(extended: list[U8], patch: _Patch, mesh: FaceMesh, points: F64, eye: int) -> Catchlight:
+    ring = points[a.IRIS[eye] : a.IRIS[eye] + 5, :2]
+    iris_px = float(np.linalg.norm(ring[1:] - ring[0], axis=1).mean())
+    x, y = patch.grid(1)
+    shown = _shown(mesh, eye, patch, 1)
+    radius = np.hypot(x - ring[0, 0], y - ring[0, 1])
+    dull, light = _take_catchlight(extended[0][patch.box(1)].copy(), shown, radius, iris_px)
+    extended[0][patch.box(1)] = complete_eye(dull, shown, x, y, ring[0], iris_px)
+    centre = luma_to_chroma(ring[:1])[0]
+    shown = _shown(mesh, eye, patch, 2)
+    for plane in extended[1:]:
+        plane[patch.box(2)] = complete_eye(plane[patch.box(2)], shown, *patch.grid(2), centre, iris_px / 2)
+    return Catchlight(patch.x0, patch.y0, light)
+
+
+def _fill_mouth(extended: list[U8], patch: _Patch, mesh: FaceMesh, planes: Planes, points: F64) -> None:
+    """A dark, slightly red inside of the mouth, from the colour of the person's own lips.
+
+    What the photograph shows between the lips is kept.
+    """
+    lips = points[list(a.UPPER_LIP_BORDER[2:-2] + a.LOWER_LIP_BORDER[2:-2]), :2]
     lips = 0.6 * lips + 0.4 * lips.mean(axis=0)
-    at = lips if index == 0 else luma_to_chroma(lips)
-    tone = float(np.median(ndimage.map_coordinates(plane.astype(np.float32), at.T[::-1], order=1, mode="nearest")))
-    h, w = patch.shape
-    y, x = np.mgrid[0:h, 0:w].astype(np.float64)
-    depth, side = y / h, np.abs(x / w - 0.5) * 2
-    if index == 0:
-        share = 0.14 + 0.22 * np.clip((depth - 0.25) / 0.5, 0, 1) * (1 - side**2)
-        inside = 16 + (tone - 16) * share
-    else:
-        inside = np.full(patch.shape, 128 + (tone - 128) * (0.5 if index == 1 else 0.75))
-    return np.where(shown, patch, np.clip(inside + 0.5, 0, 255)).astype(np.uint8)
+    for index, (tall, plane) in enumerate(zip(extended, planes, strict=True)):
+        step = 1 if index == 0 else 2
+        at = lips if index == 0 else luma_to_chroma(lips)
+        tone = float(np.median(ndimage.map_coordinates(plane.astype(np.float32), at.T[::-1], order=1)))
+        box = patch.box(step)
+        y, x = np.mgrid[0 : tall[box].shape[0], 0 : tall[box].shape[1]].astype(np.float64)
+        depth, side = y / y.max(), np.abs(x / x.max() - 0.5) * 2
+        if index == 0:
+            share = 0.14 + 0.22 * np.clip((depth - 0.25) / 0.5, 0, 1) * (1 - side**2)
+            inside = 16 + (tone - 16) * share
+        else:
+            inside = np.full(x.shape, 128 + (tone - 128) * (0.5 if index == 1 else 0.75))
+        kept = _shown(mesh, 2, patch, step)
+        tall[box] = np.where(kept, tall[box], np.clip(inside + 0.5, 0, 255))
