@@ -300,7 +300,8 @@ def _phases(timing: PhaseValues | None, shape: ApexShape | None) -> Phases | Non
     if shape.hold_ms >= timing.apex_to_offset_ms:
         raise InputError(
             f"do apex_shape: hold_ms {shape.hold_ms:g} reaches the offset, "
-            f"{timing.apex_to_offset_ms:g} ms after the apex; use a shorter hold or a longer apex_to_offset_ms"
+            f"{timing.apex_to_offset_ms:g} ms after the apex; "
+            "use a shorter hold or a longer apex_to_offset_ms"
         )
     apex_ms = round(timing.onset_ms + timing.onset_to_apex_ms, 2)
     return Phases(

@@ -172,6 +172,22 @@ def _per_au(parse: Callable[[Any], Any]) -> Callable[[str, Any], PerAu]:
     return parse_all
 
 
+def _sided(node: str, value: Any) -> PerAu:
+    """Sides per AU; "*" reaches sided AUs only, and naming an AU that FACS does not side is an error."""
+    parsed = _per_au(_side)(node, value)
+    central = [au for au, sides in parsed.items() if sides != (1.0, 1.0) and _is_central(au)]
+    if central:
+        raise InputError(f"FACS does not side AU {central[0]}; leave it out or say both")
+    everywhere = parsed.pop(EVERY_AU, None)
+    if everywhere is None:
+        return parsed
+    return {**{au: everywhere for au in ACTION_UNITS if not _is_central(au)}, **parsed}
+
+
+def _is_central(au: int | str) -> bool:
+    return isinstance(au, int) and not ACTION_UNITS[au].sided
+
+
 def _side(value: Any) -> tuple[float, float]:
     named = {"left": (1.0, 0.0), "right": (0.0, 1.0), "both": (1.0, 1.0)}
     if isinstance(value, str) and value in named:
@@ -257,7 +273,7 @@ _PARSERS: Final[dict[str, Callable[[str, Any], Any]]] = {
     "label_semantics": _one_of(("au-defined", "felt")),
     "emotion": _one_of(EMOTIONS),
     "au_set": _codes,
-    "laterality": _per_au(_side),
+    "laterality": _sided,
     "intensity": _per_au(_peak),
     "phases": _fields,
     "apex_shape": _fields,
