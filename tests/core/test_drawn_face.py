@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import itertools
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +15,7 @@ import pytest
 from equime.drawn_face import default_faces, describe_face, draw_face, save_default_faces
 from equime.drawn_face.shape import (
     IRIS,
+    JAW,
     LIP_BOTTOM,
     LIP_TOP,
     LOWER_BROW,
@@ -38,6 +40,8 @@ TOLERANCE_PERCENT = {
     "lower lip": (LIP_BOTTOM[2:-2], 2.0),
     "brows": (tuple(i for brow in (*UPPER_BROW, *LOWER_BROW) for i in brow), 3.0),
     "nose": ((1, 4, 2, 129, 358, 98, 327), 3.0),
+    # The landmarker puts the chin higher than the drawn one, most of all under a full beard.
+    "jaw": (JAW[6:-6], 5.5),
 }
 
 
@@ -45,7 +49,7 @@ TOLERANCE_PERCENT = {
 def face_mesh() -> Iterator[Any]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        import mediapipe as mp
+        import mediapipe as mp  # noqa: PLC0415
 
         with mp.solutions.face_mesh.FaceMesh(
             static_image_mode=True, refine_landmarks=True, max_num_faces=4
@@ -128,8 +132,7 @@ def test_skin_gets_darker_along_the_monk_scale() -> None:
         face = describe_face(21, gender="f", skin_tone=tone, hair_style="tied", glasses=False)
         x, y = face.landmarks(128)[50, :2].astype(int)
         cheeks.append(face.image(128)[y - 3 : y + 4, x - 3 : x + 4].mean())
-    assert all(a > b for a, b in zip(cheeks[2:-1], cheeks[3:], strict=True)), cheeks
-    assert cheeks[0] > cheeks[4] > cheeks[9]
+    assert all(a > b for a, b in itertools.pairwise(cheeks)), cheeks
 
 
 def test_defaults_are_balanced_and_distinct() -> None:

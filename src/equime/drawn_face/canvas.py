@@ -40,10 +40,10 @@ class Canvas:
         """Pixel coordinates (pixel centres at integers) of the first two columns of ``points_mm``."""
         xy = np.asarray(points_mm, np.float64)[..., :2]
         origin = np.array([self.side_px / 2, self.side_px * EYE_LINE])
-        return xy * self.px_per_mm + origin - 0.5
+        return np.asarray(xy * self.px_per_mm + origin - 0.5)
 
     def grid_mm(self) -> tuple[Array, Array]:
-        """x and y in millimetres of every pixel centre."""
+        """Coordinates x and y of every pixel centre, millimetres."""
         index = (np.arange(self.side_px) + 0.5) / self.px_per_mm
         x = (index - FIELD_MM / 2).astype(np.float32)
         y = (index - FIELD_MM * EYE_LINE).astype(np.float32)
@@ -136,7 +136,7 @@ def mix(under: Array, over: Any, alpha: Array) -> Array:
 
 
 def linear(srgb: Any) -> Array:
-    """sRGB 0..1 to linear light."""
+    """Linear light of sRGB values 0..1."""
     c = np.asarray(srgb, np.float32)
     return np.where(c <= 0.04045, c / 12.92, ((c + 0.055) / 1.055) ** 2.4).astype(np.float32)
 

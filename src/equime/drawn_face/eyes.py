@@ -1,5 +1,6 @@
 """Eyeballs, lid margins, lashes and brows."""
 
+# ruff: noqa: RUF005 - `points + [dx, dy]` shifts an array, it joins no lists.
 from __future__ import annotations
 
 from typing import Final
@@ -28,7 +29,7 @@ def paint_eye(canvas: Canvas, person: Person, shape: Shape, side: int, image: Ar
     outline = shape.eye_outline(side)
     opening = canvas.fill(outline, 0.12)
     level = float(np.mean(light[opening > 0.5])) if np.any(opening > 0.5) else 1.0
-    ball = _eyeball(canvas, person, shape, side) * (0.25 + 0.65 * level)
+    ball = _eyeball(canvas, person, shape, side) * (0.22 + 0.65 * level)
     ball = _lid_shadow(canvas, shape, side, ball)
     ball += _catchlight(canvas, shape, side)[..., None]
     out = mix(image, ball, opening)
@@ -40,7 +41,7 @@ def _eyeball(canvas: Canvas, person: Person, shape: Shape, side: int) -> Array:
     cx, cy = shape.eye(side)
     x, y = canvas.grid_mm()
     r = np.hypot(x - cx, y - cy)
-    sclera = np.array([0.55, 0.50, 0.475], np.float32)
+    sclera = np.array([0.51, 0.465, 0.44], np.float32)
     shade = 1 - 0.30 * smoothstep(np.abs(x - cx), 5, 14) - 0.10 * smoothstep(y - cy, 0, 6)
     ball = sclera * shade[..., None]
     inner = shape.points[(133, 362)[side], :2]
@@ -154,7 +155,8 @@ def paint_brows(canvas: Canvas, person: Person, shape: Shape, image: Array, colo
         upper = spline(shape.points[list(UPPER_BROW[side])][::-1, :2], 50)
         lower = spline(shape.points[list(LOWER_BROW[side])][::-1, :2], 50)
         soft = canvas.fill(np.vstack([upper, lower[::-1]]), 0.9)
-        fade = canvas.spot(*((upper + lower) / 2)[24], 13, 6)
+        cx, cy = ((upper + lower) / 2)[24]
+        fade = canvas.spot(cx, cy, 13, 6)
         out = mix(out, colour * 1.1, np.clip(soft * 0.30 + 0.35 * soft * fade, 0, 1))
         n = 760 if person.gender == "m" else 640
         path = _brow_hairs(rng, upper, lower, n, -1 if side == 0 else 1)
@@ -164,7 +166,7 @@ def paint_brows(canvas: Canvas, person: Person, shape: Shape, image: Array, colo
 
 
 def _brow_hairs(rng: np.random.Generator, upper: Points, lower: Points, n: int, sign: int) -> Points:
-    t, v = rng.beta(1.15, 1.35, n), rng.beta(1.3, 1.3, n)
+    t, v = rng.beta(1.0, 1.0, n), rng.beta(1.3, 1.3, n)
     k = (t * 49).astype(int)
     root = lower[k] * (1 - v[:, None]) + upper[k] * v[:, None] + rng.normal(0, 0.35, (n, 2))
     along = upper[np.minimum(k + 3, 49)] - upper[np.maximum(k - 3, 0)]

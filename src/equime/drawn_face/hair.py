@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from scipy.interpolate import PchipInterpolator
@@ -86,7 +87,7 @@ def strand_colours(person: Person, rng: np.random.Generator, paths: Points, leve
     t += rng.normal(0, 0.10, (len(paths), 1, 3)) * np.linalg.norm(t, axis=-1, keepdims=True)
     t /= np.maximum(np.linalg.norm(t, axis=-1, keepdims=True), 1e-6)
     light = KEY / np.linalg.norm(KEY)
-    half = light + [0, 0, 1]
+    half = light + np.array([0, 0, 1.0])
     half /= np.linalg.norm(half)
     gloss = np.clip(1 - (t @ half) ** 2, 0, 1) ** 26 * smoothstep(n @ light, 0.0, 0.8)
     diffuse = 0.42 + 0.75 * np.clip(n @ light, 0, 1)
@@ -130,8 +131,10 @@ def _stray(rng: np.random.Generator, u: Points, clump: Points, look: Sheet) -> P
     t = np.linspace(0, 1, _PARTS)
     n = len(u)
     phase = (2.5 * _along(rng, u, 14) + rng.normal(0, 0.25, n))[:, None]
-    away = rng.normal(0, look.frizz_mm, (n, 2)) * np.where(rng.random(n) < 0.03, 3.5, 1.0)[:, None]
+    away = rng.normal(0, look.frizz_mm, (n, 2))
+    flying = (rng.random(n) < 0.02) * rng.normal(0, 4.5 * look.frizz_mm, n)
     dx = look.wave_mm * np.sin(phase + t * 10) * t + away[:, :1] * (0.25 + t) + clump[:, None] * 0.9 * t
+    dx = dx + flying[:, None] * np.sin(np.pi * t * rng.uniform(0.5, 1.6, (n, 1))) * t
     dy = 0.5 * look.wave_mm * np.cos(phase + t * 9) * t + away[:, 1:] * (0.6 + 0.4 * t)
     return np.stack([dx, dy], axis=-1)
 
@@ -163,22 +166,8 @@ def paint_back_hair(canvas: Canvas, person: Person, shape: Shape, image: Array) 
 
 def paint_front_hair(canvas: Canvas, person: Person, shape: Shape, image: Array) -> Array:
     """Hair that lies on the head, in front of the skin."""
-    style = person.hair_style
-    if style in ("long", "wavy"):
-        return _long_front(canvas, person, shape, image)
-    if style == "short":
-        return _short(canvas, person, shape, image)
-    if style == "swept":
-        return _swept(canvas, person, shape, image)
-    if style == "tied":
-        return _tied(canvas, person, shape, image)
-    if style == "buzz":
-        return _buzz(canvas, person, shape, image)
-    if style == "afro":
-        return _afro(canvas, person, shape, image, "front")
-    if style == "headscarf":
-        return paint_headscarf(canvas, person, shape, image)
-    return image
+    paint = _FRONT.get(person.hair_style)
+    return paint(canvas, person, shape, image) if paint else image
 
 
 def _wide(shape: Shape) -> float:
@@ -186,7 +175,7 @@ def _wide(shape: Shape) -> float:
     return float(shape.skull[:, 0].max() / 74.0)
 
 
-def _both_sides(guides: list[list[tuple[float, float]]], side: int) -> Points:
+def _both_sides(guides: Any, side: int) -> Points:
     return np.asarray(np.array(guides, float) * [side, 1.0])
 
 
@@ -209,7 +198,7 @@ def _long_front(canvas: Canvas, person: Person, shape: Shape, image: Array) -> A
     rng = stream(person.seed, "drawn_face", "parting")
     w, h = _wide(shape), shape.hairline_y
     part = float(rng.uniform(-16, 16))
-    look = Sheet(n=7500, wave_mm=_wave(person), ragged=0.10)
+    look = Sheet(n=6000, wave_mm=_wave(person), ragged=0.10)
     out = image
     for side in (-1, 1):
         p = part * side
@@ -318,7 +307,7 @@ def _sides(
     roots = _roots(canvas, rng, zone, 16000)
     side = np.sign(roots[:, 0])
     length = rng.uniform(*length_mm, len(roots))[:, None]
-    angle = np.pi / 2 - side * 0.25 + rng.normal(0, 0.30, len(roots))
+    angle = np.pi / 2 + side * 0.10 + rng.normal(0, 0.22, len(roots))
     d = np.column_stack([np.cos(angle), np.sin(angle)])
     paths = bezier(roots, roots + d * length * 0.5, roots + d * length + rng.normal(0, 0.5, roots.shape), 6)
     return _field(canvas, person, rng, out, paths)
@@ -336,8 +325,8 @@ def _short(canvas: Canvas, person: Person, shape: Shape, image: Array) -> Array:
     """Short sides and a longer top that falls away from a side parting."""
     rng = stream(person.seed, "drawn_face", "hair", "short")
     w, h = _wide(shape), shape.hairline_y
-    out = _sides(canvas, person, shape, image, (5.0, 10.0))
-    x, y = canvas.grid_mm()
+    out = _sides(canvas, person, shape, image, (4.0, 8.0))
+    _, y = canvas.grid_mm()
     part = 34.0 * w
     top = scalp_zone(canvas, shape, 1.2, 6.5) * smoothstep(y, h + 34, h + 18)
     out = mix(shade_below(canvas, out, top, 0.3), hair_colour(person) * 0.45, top * 0.95)
@@ -346,7 +335,7 @@ def _short(canvas: Canvas, person: Person, shape: Shape, image: Array) -> Array:
     over = np.tanh(away / 9)
     dome = np.clip(roots[:, 0] / (78 * w), -1, 1)
     lift = -0.20 * np.exp(-(((roots[:, 1] - h) / 14) ** 2))
-    d = np.column_stack([over * (1 - 0.45 * np.abs(dome)), 0.12 + lift + 0.85 * np.abs(dome) ** 2])
+    d = np.column_stack([over * (1 - 0.85 * np.abs(dome) ** 1.5), 0.12 + lift + 0.85 * np.abs(dome) ** 2])
     d = d / np.linalg.norm(d, axis=1, keepdims=True)
     lock = np.sin(roots[:, 1] * 0.9 + 3 * np.sin(roots[:, 0] * 0.07) + rng.uniform(0, 6)) * 0.14
     angle = np.arctan2(d[:, 1], d[:, 0]) + lock + rng.normal(0, 0.13, len(roots))
@@ -381,7 +370,7 @@ def draw_dots(
     return draw_strands(canvas, image, np.stack([roots, tips], 1), np.full(n, 0.16), colours, 0.7)[0]
 
 
-def _afro(canvas: Canvas, person: Person, shape: Shape, image: Array, part: str) -> Array:
+def _afro(canvas: Canvas, person: Person, shape: Shape, image: Array, part: str = "front") -> Array:
     """Tight curls as small arcs inside a rounded cloud."""
     rng = stream(person.seed, "drawn_face", "hair", "afro", part)
     w = _wide(shape)
@@ -413,3 +402,16 @@ def _curls(rng: np.random.Generator, roots: Points) -> Points:
     a = rng.uniform(0, 6.3, len(roots))[:, None] + rng.uniform(2.0, 5.0, len(roots))[:, None] * turn
     radius = rng.uniform(0.6, 1.9, len(roots))[:, None, None]
     return np.asarray(roots[:, None] + np.stack([np.cos(a), np.sin(a)], -1) * radius)
+
+
+_FRONT: Final[dict[str, Callable[[Canvas, Person, Shape, Array], Array]]] = {
+    "long": _long_front,
+    "wavy": _long_front,
+    "short": _short,
+    "swept": _swept,
+    "tied": _tied,
+    "buzz": _buzz,
+    "afro": _afro,
+    "headscarf": paint_headscarf,
+}
+"""What paints each style; a bald head needs nothing."""

@@ -63,7 +63,7 @@ _FEMALE_MINUS_MALE: Final[dict[str, float]] = {
 """Mean difference between women and men, same units (after Farkas 1994; brows and lips by eye)."""
 
 
-class Person(Record):
+class Person(Record, frozen=True):
     """One drawn identity.
 
     Attributes:

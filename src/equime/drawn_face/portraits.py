@@ -38,12 +38,19 @@ _DEFAULTS: Final[tuple[dict[str, Any], ...]] = (
     {"seed": 106, "gender": "m", "skin_tone": 6, "age": 29.0, "hair_style": "swept", "beard": "full"},
     {"seed": 107, "gender": "f", "skin_tone": 10, "age": 52.0, "hair_style": "tied", "hair_colour": "black"},
     {"seed": 108, "gender": "m", "skin_tone": 1, "age": 63.0, "hair_style": "short", "hair_colour": "grey"},
-    {"seed": 109, "gender": "f", "skin_tone": 4, "age": 24.0, "hair_style": "headscarf"},
+    {
+        "seed": 109,
+        "gender": "f",
+        "skin_tone": 4,
+        "age": 24.0,
+        "hair_style": "headscarf",
+        "hair_colour": "dark_brown",
+    },
     {"seed": 110, "gender": "m", "skin_tone": 7, "age": 57.0, "hair_style": "bald", "glasses": True},
 )
 
 
-class DrawnFace(Record):
+class DrawnFace(Record, frozen=True):
     """One drawn identity and what it declares (true by construction: it was drawn so).
 
     Attributes:
@@ -73,7 +80,7 @@ class DrawnFace(Record):
 
         Args:
             size_px: side of the picture, 96 to 4096.
-            oversample: drawn at this multiple and averaged down; default 2, or 1 below 512 px (fast).
+            oversample: drawn at this multiple and averaged down; default 1.5, or 1 below 512 px (fast).
 
         Returns:
             uint8 (size_px, size_px, 3) RGB.
@@ -83,7 +90,7 @@ class DrawnFace(Record):
         """
         from equime.drawn_face.render import render  # noqa: PLC0415
 
-        factor = oversample if oversample is not None else (2.0 if size_px >= 512 else 1.0)
+        factor = oversample if oversample is not None else (1.5 if size_px >= 512 else 1.0)
         if not (_SIZES_PX[0] <= size_px <= _SIZES_PX[1] and 1 <= factor <= 4):
             raise InputError(
                 f"draw_face: size_px={size_px}, oversample={factor}: allowed are {_SIZES_PX[0]} to {_SIZES_PX[1]} px "

@@ -1,5 +1,6 @@
 """Depth of head, neck and shoulders as height fields, and the light that falls on them."""
 
+# ruff: noqa: RUF005 - `points + [dx, dy]` shifts an array, it joins no lists.
 from __future__ import annotations
 
 from dataclasses import dataclass
@@ -260,7 +261,7 @@ def normals(height: Array, canvas: Canvas) -> Array:
 
 
 def _shifted(z: Array, dx: float, dy: float) -> Array:
-    """z at (x + dx, y + dy), grid steps; the border repeats."""
+    """Heights at (x + dx, y + dy), grid steps; the border repeats."""
     m = np.array([[1, 0, -dx], [0, 1, -dy]], np.float64)
     size = (z.shape[1], z.shape[0])
     return np.asarray(

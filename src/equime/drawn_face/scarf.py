@@ -1,5 +1,6 @@
 """A headscarf."""
 
+# ruff: noqa: RUF005 - `points + [dx, dy]` shifts an array, it joins no lists.
 from __future__ import annotations
 
 import numpy as np

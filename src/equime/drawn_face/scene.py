@@ -1,5 +1,6 @@
 """What stands around the face: background, body, ears, glasses, and the camera."""
 
+# ruff: noqa: RUF005 - `points + [dx, dy]` shifts an array, it joins no lists.
 from __future__ import annotations
 
 from typing import Final

@@ -1,5 +1,6 @@
 """Colour and texture of the skin and the lips."""
 
+# ruff: noqa: RUF005 - `points + [dx, dy]` shifts an array, it joins no lists.
 from __future__ import annotations
 
 from typing import Final
@@ -81,8 +82,14 @@ def beard_zone(canvas: Canvas, shape: Shape) -> Array:
     near_r, near_l = right + [-7, -3], left + [7, -3]
     low = [right + [-2, 5], right + [7, 14], p[17, :2] + [-9, 7], p[17, :2] + [0, 5], p[17, :2] + [9, 7]]
     low += [left + [-7, 14], left + [2, 5]]
-    line = [(-x, y) for x, y in cheek] + [near_r, *low, near_l] + cheek[::-1]
-    outline = np.vstack([np.array(line), [(80, chin[1] + 15), (-80, chin[1] + 15)]])
+    outline = np.vstack(
+        [
+            np.array(cheek) * [-1, 1],
+            [near_r, *low, near_l],
+            cheek[::-1],
+            [(80, chin[1] + 15), (-80, chin[1] + 15)],
+        ]
+    )
     zone = canvas.fill(outline, 2.0)
     nose = p[2, :2]
     lip = p[0, :2]
@@ -96,7 +103,7 @@ def beard_zone(canvas: Canvas, shape: Shape) -> Array:
         p[40, :2] + [-2, -1],
         right + [-1, 2],
     ]
-    moustache = canvas.fill(spline(np.vstack([top, bottom]), 90, closed=True), 1.0)
+    moustache = canvas.fill(spline([*top, *bottom], 90, closed=True), 1.0)
     patch = 0.8 * canvas.spot(p[17, 0], p[17, 1] + 6, 3.5, 4.5)
     upper_lip, _, lower_lip = shape.lips()
     mouth = canvas.fill(np.vstack([upper_lip, lower_lip[::-1]]), 0.5)
@@ -112,6 +119,8 @@ def _mottle(canvas: Canvas, person: Person) -> Array:
     out *= 1 + red[..., None] * np.array([0.006, 0.022, 0.022], np.float32) * (0.6 + 0.6 * light)
     brown = canvas.noise(rng, 12.0) * 0.5 + canvas.noise(rng, 1.2) * 0.5
     out *= 1 + brown[..., None] * np.array([0.020, 0.024, 0.026], np.float32)
+    grain = canvas.noise(rng, 0.45)
+    out *= 1 + grain[..., None] * np.array([0.018, 0.022, 0.022], np.float32)
     spots = canvas.noise(rng, 1.6)
     freckled = rng.random() < 0.45 * light
     x, y = canvas.grid_mm()
@@ -130,8 +139,8 @@ def pores(canvas: Canvas, person: Person) -> Array:
     """Height in mm of pores and fine lines; older skin is coarser."""
     rng = stream(person.seed, "drawn_face", "pores")
     old = float(smoothstep(person.age, 20, 75))
-    z = 0.020 * canvas.noise(rng, 0.55) + 0.035 * canvas.noise(rng, 1.1) + 0.05 * canvas.noise(rng, 2.6)
-    return np.asarray(z * (0.8 + 0.9 * old), np.float32)
+    z = 0.030 * canvas.noise(rng, 0.5) + 0.038 * canvas.noise(rng, 1.0) + 0.032 * canvas.noise(rng, 2.6)
+    return np.asarray(z * (0.8 + 0.4 * old), np.float32)
 
 
 def sheen(canvas: Canvas, person: Person, shape: Shape, n: Array, key_seen: Array) -> Array:
