@@ -126,6 +126,22 @@ class CausalModel:
             identity=(face.face_id, face.subject_id, face.declared),
         )
 
+    def values(self, spec: ClipSpec) -> dict[str, Any]:
+        """Every node's value, computed again from the noise and the interventions that the spec records.
+
+        The context is read from the spec, because its only cause is the face.
+
+        Raises:
+            InputError: for a spec of another model.
+        """
+        self._check(spec)
+        _, forced = self._interventions(spec.do)
+        return _evaluate(
+            {**forced, "context": spec.context},
+            spec.noise,
+            Setting(self._knowledge, spec.fps, spec.duration_ms),
+        )
+
     def describe(self) -> dict[str, Any]:
         """The graph and its parameters as JSON data."""
         return {
@@ -164,12 +180,7 @@ class CausalModel:
         sequence: int | None,
         identity: tuple[str, str, Declared] | None = None,
     ) -> ClipSpec:
-        if spec.model != self.model_id:
-            raise InputError(
-                f"spec {spec.spec_id} is of the model {spec.model!r}, not of {self.model_id!r}; "
-                "build the model with the priors and p_felt that the spec names"
-            )
-        _check_noise(spec)
+        self._check(spec)
         return self._spec(
             identity=identity or (spec.face_id, spec.subject_id, None),
             seed=spec.seed,
@@ -180,6 +191,14 @@ class CausalModel:
             context=None if identity else spec.context,
             twin_of=spec.spec_id,
         )
+
+    def _check(self, spec: ClipSpec) -> None:
+        if spec.model != self.model_id:
+            raise InputError(
+                f"spec {spec.spec_id} is of the model {spec.model!r}, not of {self.model_id!r}; "
+                "build the model with the priors and p_felt that the spec names"
+            )
+        _check_noise(spec)
 
     def _spec(
         self,
