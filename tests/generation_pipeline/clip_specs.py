@@ -52,8 +52,10 @@ def au_peaks(draw: st.DrawFn, min_size: int = 1) -> tuple[AuPeak, ...]:
     numbers = draw(st.lists(st.sampled_from(list(ACTION_UNITS)), min_size=min_size, max_size=5, unique=True))
     peaks = []
     for number in sorted(numbers):
-        left = draw(st.sampled_from([0.0, *[x / 4 for x in range(1, 21)]]))
+        left = draw(st.sampled_from([x / 4 for x in range(1, 21)]))
         right = draw(st.sampled_from([left, 0.0, 1.0, 2.5, 4.0])) if ACTION_UNITS[number].sided else left
+        if draw(st.booleans()):
+            left, right = right, left
         peaks.append(AuPeak(au=number, left=left, right=right))
     return tuple(peaks)
 

@@ -139,7 +139,7 @@ TEMPLATES: Final = (
     "For {duration} the person can be seen {doing}. The peak is at {apex}.",
     "From {onset} to {offset} they {do}, most visibly at {apex}.",
     "In this clip the person {does}. It begins at {onset}, peaks at {apex} and ends at {offset}.",
-    "Watch closely at {apex}: the person {does}, {speed}, and the face is neutral again by {offset}.",
+    "Watch closely at {apex}: {speed}, the person {does}; the face is neutral again by {offset}.",
     "A micro-expression of {duration}, labelled {label}: the person {does}.",
     "The person is seen {doing}. This brief movement is labelled {label} and peaks at {apex}.",
 )
