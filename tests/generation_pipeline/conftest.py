@@ -86,3 +86,9 @@ def make_spec() -> Callable[..., ClipSpec]:
 @pytest.fixture
 def rng() -> np.random.Generator:
     return np.random.default_rng(0)
+
+
+@pytest.fixture(scope="session")
+def prepared_with_glasses() -> PreparedMesh:
+    wearing = [index for index, face in enumerate(default_faces()) if face.glasses]
+    return MeshRenderer().prepare(_drawn(wearing[0], 512))

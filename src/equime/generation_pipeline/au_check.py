@@ -230,10 +230,10 @@ def _apex_ms(
 
 
 def _peak(x: NDArray[np.float64], height: NDArray[np.float64]) -> float:
-    """Where a sampled single peak lies: the vertex of a parabola through what reaches nine tenths of it."""
+    """Where a sampled single peak lies: the vertex of a parabola through what reaches 95 % of it."""
     top = int(np.argmax(height))
     near = np.abs(np.arange(len(x)) - top) <= 1
-    high = height >= 0.9 * height[top]
+    high = height >= 0.95 * height[top]
     if high.sum() > 3:
         near = high
     if near.sum() < 3:

@@ -64,7 +64,23 @@ class GroundTruth:
         for triangles in (mesh.eye_triangles, mesh.mouth_triangles, mesh.skin_triangles):
             raster.draw_attributes(at, move, triangles, opaque, field)
         raster.draw_attributes(at, move, mesh.veil_triangles, alpha, field)
+        self._glasses_motion(start, end, field)
         return field
+
+    def _glasses_motion(self, start: int, end: int, field: NDArray[np.float32]) -> None:
+        layer = self._prepared.glasses
+        before = self._prepared.glasses_at(self.track, start)
+        after = self._prepared.glasses_at(self.track, end)
+        if layer is None or before is None or after is None:
+            return
+        at, move = before.astype(np.float32), (after - before).astype(np.float32)
+        own, opacity = np.zeros_like(field), np.zeros(field.shape[:2], np.int16)
+        opaque = np.ones((len(at), 1), np.float32)
+        raster.draw_attributes(at, move, layer.triangles, opaque, own)
+        source = (2 * layer.xy).astype(np.float32)
+        white = np.full_like(layer.opacity[0], 255)
+        raster.draw_masked(white, layer.opacity[0], at, source, layer.triangles, opacity)
+        field[opacity >= 128 << raster.FRACTION_BITS] = own[opacity >= 128 << raster.FRACTION_BITS]
 
     def _check(self, frame: int) -> int:
         if not 0 <= frame < self.spec.n_frames:

@@ -16,7 +16,16 @@ from numpy.typing import NDArray
 
 from equime.generation_pipeline import anatomy as a
 from equime.generation_pipeline import muscles
-from equime.generation_pipeline.renderers import FaceInput, Params, Yuv, face_mesh, furrows, raster, textures
+from equime.generation_pipeline.renderers import (
+    FaceInput,
+    Params,
+    Yuv,
+    face_mesh,
+    furrows,
+    glasses,
+    raster,
+    textures,
+)
 from equime.generation_pipeline.trajectory import Trajectory, trajectory
 from equime.seeding import stream
 from equime.types import ClipSpec
@@ -71,7 +80,8 @@ class PreparedMesh:
         seam = textures.lip_seam(self.planes[0], self.landmarks, face.px_per_mm)
         self.mesh = face_mesh.build(self.landmarks, seam, self.size, face.px_per_mm)
         self.frame = muscles.FaceFrame(self.landmarks, face.px_per_mm, seam)
-        self.textures = textures.build(self.planes, self.mesh, self.landmarks)
+        bare, self.glasses = glasses.take_off(self.planes, self.landmarks, face.px_per_mm)
+        self.textures = textures.build(bare, self.mesh, self.landmarks)
         self.reliefs = furrows.build(self.frame, self.size)
         self._fields: dict[tuple[int, int], F64] = {}
         skin = self.mesh.is_skin
@@ -113,7 +123,14 @@ class PreparedMesh:
             shift = self._gaze_shift(yaw, pitch)
             for eye, part in enumerate(self.mesh.eyeballs):
                 xy[part] += self._gaze_weight[eye][:, None] * shift
-        return self._turn_head(xy, track.head[frame])
+        return self._turn_head(xy, self.mesh.depth, self.mesh.follows_head, track.head[frame])
+
+    def glasses_at(self, track: Trajectory, frame: int) -> F64 | None:
+        """Vertices (G, 2) of the glasses' layer at a frame; None without glasses."""
+        layer = self.glasses
+        if layer is None:
+            return None
+        return self._turn_head(layer.xy, layer.depth, np.ones(len(layer.xy)), track.head[frame])
 
     def landmarks_at(self, track: Trajectory, frame: int) -> F64:
         """Landmarks (478, 2) in pixels at a frame."""
@@ -158,19 +175,19 @@ class PreparedMesh:
         ears = self.landmarks[[234, 454]].mean(axis=0)
         return np.array([ears[0], self.landmarks[a.SUBNASALE, 1], ears[2]])
 
-    def _turn_head(self, xy: F64, head: NDArray[np.floating]) -> F64:
+    def _turn_head(self, xy: F64, depth: F64, follows: F64, head: NDArray[np.floating]) -> F64:
         if not np.any(head):
             return xy
         yaw, pitch, roll = np.deg2rad(np.asarray(head[:3], np.float64))
         scale = self.mesh.px_per_mm
-        p = np.column_stack([xy, self.mesh.depth]) - self._pivot
+        p = np.column_stack([xy, depth]) - self._pivot
         x = p[:, 0] * np.cos(yaw) - p[:, 2] * np.sin(yaw)
         z = p[:, 0] * np.sin(yaw) + p[:, 2] * np.cos(yaw)
         y = p[:, 1] * np.cos(pitch) + z * np.sin(pitch)
         nearer = CAMERA_MM / (CAMERA_MM - float(head[5]))
         turned = np.column_stack([x * np.cos(roll) - y * np.sin(roll), x * np.sin(roll) + y * np.cos(roll)])
         moved = turned * nearer + self._pivot[:2] + scale * np.array([float(head[3]), -float(head[4])])
-        return xy + self.mesh.follows_head[:, None] * (moved - xy)
+        return xy + follows[:, None] * (moved - xy)
 
     # -- pixels --------------------------------------------------------------------------------------
 
@@ -184,6 +201,7 @@ class PreparedMesh:
         for frame in range(len(track.time_ms)):
             canvas.shade(depths[frame])
             canvas.paint(self.positions(track, frame))
+            canvas.put_on_glasses(self.glasses_at(track, frame))
             yield canvas.develop(float(track.light[frame]), spec.camera.noise_sigma, offsets[frame])
 
 
@@ -244,6 +262,18 @@ class _Canvas:
         raster.draw_chroma(t.packed_chroma, chroma_xy, self.chroma_at, self.chroma_triangles, u, v)
         for tex, total in ((t.u, u), (t.v, v)):
             raster.draw_veil(tex, chroma_xy, self.chroma_at, mesh.veil_triangles, self.alpha, total)
+
+    def put_on_glasses(self, xy: F64 | None) -> None:
+        """Draw the frame of glasses over the face."""
+        layer = self.prepared.glasses
+        if layer is None or xy is None:
+            return
+        luma_src, luma_dst = (2 * layer.xy).astype(np.float32), xy.astype(np.float32)
+        chroma_src = (2 * textures.luma_to_chroma(layer.xy)).astype(np.float32)
+        chroma_dst = textures.luma_to_chroma(xy).astype(np.float32)
+        for index, (tex, total) in enumerate(zip(layer.planes, self.sums, strict=True)):
+            src, dst = (luma_src, luma_dst) if index == 0 else (chroma_src, chroma_dst)
+            raster.draw_masked(tex, layer.opacity[min(index, 1)], dst, src, layer.triangles, total)
 
     def _roll_lids(self, xy: F64) -> None:
         """As a lid closes its rim turns under: the margin shows what lay a little further from the eye, so

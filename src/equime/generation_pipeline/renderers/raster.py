@@ -167,6 +167,14 @@ def draw_chroma(
                 ft += step_t
 
 
+@_inline
+def _bilinear(tex: U8, column: int, row: int, ws: int, wt: int) -> int:  # pragma: no cover
+    """Grey level times 16 between four texels; weights in 1/256."""
+    top = int(tex[row, column]) * (256 - ws) + int(tex[row, column + 1]) * ws
+    low = int(tex[row + 1, column]) * (256 - ws) + int(tex[row + 1, column + 1]) * ws
+    return (top * (256 - wt) + low * wt + 2048) >> 12
+
+
 @_jit
 def draw_veil(tex: U8, dst: F32, src: F32, triangles: I32, alpha: F32, out: I16) -> None:  # pragma: no cover
     """Blend textured triangles over a plane by an opacity that is interpolated over each.
@@ -191,12 +199,42 @@ def draw_veil(tex: U8, dst: F32, src: F32, triangles: I32, alpha: F32, out: I16)
             for x in range(max(0, int(np.ceil(min(p, q)))), min(width, int(np.ceil(max(p, q))))):
                 fs = int((s0 + sx * x + sy * y + PAD) * 256.0 + 0.5)
                 ft = int((t0 + tx * x + ty * y + PAD) * 256.0 + 0.5)
-                column, row, ws, wt = fs >> 8, ft >> 8, fs & 255, ft & 255
-                top = int(tex[row, column]) * (256 - ws) + int(tex[row, column + 1]) * ws
-                low = int(tex[row + 1, column]) * (256 - ws) + int(tex[row + 1, column + 1]) * ws
-                value = (top * (256 - wt) + low * wt + 2048) >> 12
+                value = _bilinear(tex, fs >> 8, ft >> 8, fs & 255, ft & 255)
                 share = min(256, max(0, int((a0 + ax * x + ay * y) * 256.0)))
                 out[y, x] = (int(out[y, x]) * (256 - share) + value * share + 128) >> 8
+
+
+@_jit
+def draw_masked(
+    tex: U8, opacity: U8, dst: F32, src: F32, triangles: I32, out: I16
+) -> None:  # pragma: no cover
+    """Blend textured triangles over a plane by an opacity texture.
+
+    Args:
+        tex: uint8 (h, w), padded.
+        opacity: uint8 (h, w), 255 is opaque.
+        dst, src, triangles, out: as in `draw_luma`.
+    """
+    height, width = out.shape
+    for t in range(triangles.shape[0]):
+        i, j, k = triangles[t, 0], triangles[t, 1], triangles[t, 2]
+        if _is_flat(dst, i, j, k):
+            continue
+        top_x, top_y, mid_x, mid_y, end_y, long, upper, lower = _corners(dst, i, j, k)
+        s0, sx, sy = _plane(dst, src, 0, i, j, k)
+        t0, tx, ty = _plane(dst, src, 1, i, j, k)
+        for y in range(max(0, int(np.ceil(top_y))), min(height, int(np.ceil(end_y)))):
+            p = top_x + long * (y - top_y)
+            q = top_x + upper * (y - top_y) if y < mid_y else mid_x + lower * (y - mid_y)
+            for x in range(max(0, int(np.ceil(min(p, q)))), min(width, int(np.ceil(max(p, q))))):
+                fs = int((s0 + sx * x + sy * y + PAD) * 256.0 + 0.5)
+                ft = int((t0 + tx * x + ty * y + PAD) * 256.0 + 0.5)
+                column, row = fs >> 8, ft >> 8
+                share = _bilinear(opacity, column, row, fs & 255, ft & 255)
+                if share > 8:
+                    value = _bilinear(tex, column, row, fs & 255, ft & 255)
+                    share = min(4080, share) * 4096 // 4080
+                    out[y, x] = (int(out[y, x]) * (4096 - share) + value * share + 2048) >> 12
 
 
 @_jit
