@@ -43,8 +43,8 @@ def clip_metadata(
     spec: ClipSpec,
     clip: Clip,
     face: Face,
-    *,
     track: Trajectory | None = None,
+    *,
     pseudolabels: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Everything about one clip, ready for JSON; see `metadata_bytes`.
