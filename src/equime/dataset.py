@@ -137,7 +137,8 @@ class ClipView:
 
     def _repr_html_(self) -> str:
         caption = html.escape(self.clip.captions.short)
-        return f'<figure><video src="{html.escape(str(self.path))}" controls loop width="256"></video><figcaption>{caption}</figcaption></figure>'  # noqa: E501
+        video = f'<video src="{html.escape(str(self.path))}" controls loop width="256"></video>'
+        return f"<figure>{video}<figcaption>{caption}</figcaption></figure>"
 
 
 class Dataset:

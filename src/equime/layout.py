@@ -7,7 +7,6 @@ from pathlib import Path, PurePosixPath
 from typing import Final
 
 from equime.locks import HIDDEN, Shard
-from equime.types import ClipSpec, Face
 
 INFO: Final = "dataset.json"
 FACES: Final = "faces.jsonl"
@@ -18,9 +17,9 @@ AU_CURVES: Final = "tables/au_curves.parquet"
 LANDMARKS: Final = "faces"
 
 
-def clip_file(spec: ClipSpec, face: Face) -> str:
+def clip_file(emotion: str, subject_id: str, sequence: int, gender: str) -> str:
     """``<emotion>/<gender>_<subject>_<sequence>.mp4``, relative to the Dataset."""
-    return f"{spec.emotion}/{face.declared.gender}_{safe_subject(spec.subject_id)}_{spec.sequence:03d}.mp4"
+    return f"{emotion}/{gender}_{safe_subject(subject_id)}_{sequence:03d}.mp4"
 
 
 def metadata_file(file: str) -> str:

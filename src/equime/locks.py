@@ -44,7 +44,7 @@ class Shard(Record, frozen=True):
 
     @classmethod
     def parse(cls, text: str | None) -> Self:
-        """ "2/4" to a Shard; None is the whole.
+        """Read "2/4" as a Shard; None is the whole.
 
         Raises:
             InputError: not i/n with 1 <= i <= n.

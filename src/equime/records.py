@@ -33,15 +33,16 @@ PARTIAL_GLOB: Final = ".*.partial-*"
 """Names of files being written, the same as `equime.video` uses."""
 
 
-def disk_error(error: BaseException) -> OSError | None:
-    """The `OSError` of a full or forbidden disk behind an exception, or None.
+def disk_error(error: BaseException) -> BaseException | None:
+    """The exception of a full or forbidden disk behind an exception, or None.
 
-    Follows ``__cause__`` and ``__context__``, as libraries wrap what the system told them.
+    Follows ``__cause__`` and ``__context__``, as libraries wrap what the system told them; FFmpeg's errors
+    carry an ``errno`` without being an `OSError`.
     """
     seen: set[int] = set()
     current: BaseException | None = error
     while current is not None and id(current) not in seen:
-        if isinstance(current, OSError) and current.errno in DISK_ERRNOS:
+        if getattr(current, "errno", None) in DISK_ERRNOS:
             return current
         seen.add(id(current))
         current = current.__cause__ or current.__context__
@@ -59,12 +60,13 @@ def disk_guard(path: Path) -> Generator[None]:
         raise WorkError(disk_message(path, error)) from error
 
 
-def disk_message(path: Path | str, error: OSError) -> str:
-    """What happened, what is needed, and how to go on."""
-    reason = error.strerror or str(error)
-    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+def disk_message(path: Path | str, error: BaseException) -> str:
+    """What happened, what is needed, and how to go on; ``error`` is one that `disk_error` gave."""
+    code = getattr(error, "errno", None)
+    reason = os.strerror(code) if isinstance(code, int) else str(error)
+    if code in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
         need = "free some space there"
-    elif error.errno == errno.EIO:
+    elif code == errno.EIO:
         need = "the disk reports an input/output error; check it"
     else:
         need = "make it writable"

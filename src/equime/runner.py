@@ -264,7 +264,9 @@ def _main_hidden() -> Generator[None]:
     ``if __name__ == "__main__"``.
     """
     main = sys.modules["__main__"]
-    hidden = {name: main.__dict__.pop(name) for name in ("__file__", "__spec__") if name in main.__dict__}
+    hidden: dict[str, Any] = {
+        name: main.__dict__.pop(name) for name in ("__file__", "__spec__") if name in main.__dict__
+    }
     try:
         main.__spec__ = None
         yield
@@ -313,6 +315,14 @@ def _attempt(handler: Handler, payload: Any) -> tuple[Any, TaskError | None]:
 def _task_error(error: Exception) -> TaskError:
     refused = disk_error(error)
     message = " ".join(str(error).split()) or type(error).__name__
-    if refused is not None and not isinstance(error, EquimeError):
-        message = disk_message(refused.filename or "disk", refused)
+    if refused is not None:
+        message = disk_message(_subject(error, refused), refused)
     return TaskError(type(error).__name__, message, refused is not None, traceback.format_exc())
+
+
+def _subject(error: Exception, refused: BaseException) -> str:
+    """The file that the disk refused, as far as the exceptions name it."""
+    name = getattr(refused, "filename", None)
+    if name:
+        return os.fsdecode(name)
+    return str(error).split(": ", 1)[0] if isinstance(error, EquimeError) else "the disk"

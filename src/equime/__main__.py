@@ -1,0 +1,5 @@
+"""``python -m equime``."""
+
+from equime.cli import main
+
+main()

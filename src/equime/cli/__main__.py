@@ -1,0 +1,5 @@
+"""``python -m equime.cli``."""
+
+from equime.cli import main
+
+main()
