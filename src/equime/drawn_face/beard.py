@@ -21,7 +21,9 @@ def paint_beard(canvas: Canvas, person: Person, shape: Shape, image: Array, ligh
     zone = beard_zone(canvas, shape)
     mouth = shape.points[13, 1]
     if person.beard == "moustache":
-        zone = zone * smoothstep(canvas.grid_mm()[1], mouth + 3, mouth)
+        x, y = canvas.grid_mm()
+        half = abs(shape.points[291, 0] - shape.points[61, 0]) / 2
+        zone = zone * smoothstep(y, mouth + 5, mouth + 1) * smoothstep(np.abs(x), half + 9, half + 4)
     n = 30000
     roots = np.column_stack([rng.uniform(-74, 74, n), rng.uniform(-4, shape.points[152, 1] + 4, n)])
     px = np.clip(np.round(canvas.to_px(roots)).astype(int), 0, canvas.side_px - 1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Final
 
 import cv2
@@ -44,10 +45,7 @@ class Canvas:
 
     def grid_mm(self) -> tuple[Array, Array]:
         """Coordinates x and y of every pixel centre, millimetres."""
-        index = (np.arange(self.side_px) + 0.5) / self.px_per_mm
-        x = (index - FIELD_MM / 2).astype(np.float32)
-        y = (index - FIELD_MM * EYE_LINE).astype(np.float32)
-        return np.meshgrid(x, y)[0], np.meshgrid(x, y)[1]
+        return _grid_mm(self.side_px)
 
     def fixed(self, points_mm: Any) -> NDArray[np.int32]:
         """Points in OpenCV's fixed-point pixels."""
@@ -72,9 +70,9 @@ class Canvas:
     def spot(self, x: float, y: float, rx: float, ry: float | None = None) -> Array:
         """Gaussian spot of height 1 at (x, y) with standard deviations rx and ry, millimetres."""
         gx, gy = self.grid_mm()
-        bell_x = np.exp(-0.5 * ((gx[0] - x) / rx) ** 2)
-        bell_y = np.exp(-0.5 * ((gy[:, 0] - y) / (ry or rx)) ** 2)
-        return np.asarray(bell_y[:, None] * bell_x[None, :], np.float32)
+        bell_x = np.exp(-0.5 * ((gx[0] - x) / rx) ** 2).astype(np.float32)
+        bell_y = np.exp(-0.5 * ((gy[:, 0] - y) / (ry or rx)) ** 2).astype(np.float32)
+        return np.asarray(bell_y[:, None] * bell_x[None, :])
 
     def blur(self, image: Array, sigma_mm: float) -> Array:
         """Gaussian blur; wide ones are computed on a reduced picture."""
@@ -99,14 +97,27 @@ class Canvas:
     def noise(self, rng: np.random.Generator, scale_mm: float) -> Array:
         """Smooth noise of mean 0 and standard deviation 1 whose grain is about ``scale_mm``.
 
-        The grain is drawn on a grid in millimetres, so the same stream gives the same pattern at any size.
+        The grain lies on a grid in millimetres: the same stream gives the same pattern at any size that can
+        show it, and a fainter one where the grain is finer than a pixel. The draws come from a child of
+        ``rng``, so their number does not move what is drawn next.
         """
-        n = max(4, math.ceil(2 * FIELD_MM / scale_mm))
-        grain = rng.standard_normal((n, n), dtype=np.float32)
+        wanted = math.ceil(2 * FIELD_MM / scale_mm)
+        n = min(max(4, wanted), self.side_px)
+        grain = rng.spawn(1)[0].standard_normal((n, n), dtype=np.float32)
         # Blurred grain shows no lattice after resizing; 3.2 gives it back its standard deviation.
-        grain = cv2.GaussianBlur(grain, (0, 0), max(0.9, 0.6 * n / self.side_px)) * 3.2
+        grain = cv2.GaussianBlur(grain, (0, 0), 0.9) * (3.2 * min(1.0, n / wanted))
         size = (self.side_px, self.side_px)
         return np.asarray(cv2.resize(grain, size, interpolation=cv2.INTER_CUBIC), np.float32)
+
+
+@lru_cache(maxsize=3)
+def _grid_mm(side_px: int) -> tuple[Array, Array]:
+    index = (np.arange(side_px) + 0.5) * FIELD_MM / side_px
+    x, y = np.meshgrid(index - FIELD_MM / 2, index - FIELD_MM * EYE_LINE)
+    x, y = x.astype(np.float32), y.astype(np.float32)
+    x.setflags(write=False)
+    y.setflags(write=False)
+    return x, y
 
 
 def smoothstep(x: Any, low: float, high: float) -> Any:

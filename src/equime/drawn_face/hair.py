@@ -23,7 +23,7 @@ _COLOUR: Final = {
     "brown": "#553a27",
     "auburn": "#64361f",
     "blond": "#a8855a",
-    "red": "#8f4c28",
+    "red": "#84502f",
     "grey": "#8a8784",
     "white": "#c6c3bd",
 }
@@ -94,7 +94,7 @@ def strand_colours(person: Person, rng: np.random.Generator, paths: Points, leve
     base = hair_colour(person) * level[:, None]
     if person.hair_colour in ("grey", "white"):
         base = base * rng.choice([0.45, 1.0, 1.25], (len(paths), 1))
-    tint = 0.5 + 0.5 * hair_colour(person) / hair_colour(person).max()
+    tint = 0.65 + 0.35 * hair_colour(person) / hair_colour(person).max()
     mirrored = (0.6 * hair_colour(person) + _GLOSS * tint) * np.clip(level, 0.3, 1.4)[:, None]
     return np.asarray(base[:, None] * diffuse[..., None] + mirrored[:, None] * gloss[..., None], np.float32)
 
@@ -102,7 +102,9 @@ def strand_colours(person: Person, rng: np.random.Generator, paths: Points, leve
 def _sheet(canvas: Canvas, person: Person, image: Array, name: str, guides: Points, look: Sheet) -> Array:
     """Strands between guide curves (G, P, 2), over a dark layer and a soft shadow on what lies below."""
     rng = stream(person.seed, "drawn_face", "hair", name)
-    n = look.n
+    # A coarse picture cannot show every strand: fewer, wider ones.
+    share = float(np.clip(canvas.px_per_mm / 2.4, 0.3, 1.0))
+    n = int(look.n * share)
     u = np.sort(rng.random(n))
     between = PchipInterpolator(np.linspace(0, 1, len(guides)), [spline(g, _PARTS) for g in guides], axis=0)
     dense, path = between(np.linspace(0, 1, 30)), between(u)
@@ -118,7 +120,7 @@ def _sheet(canvas: Canvas, person: Person, image: Array, name: str, guides: Poin
     body = canvas.fill(np.vstack([dense[0], ends, dense[-1][::-1], starts]), 1.5)
     out = shade_below(canvas, image, body)
     out = mix(out, hair_colour(person) * 0.38, body * 0.96)
-    widths = rng.uniform(0.20, 0.38, n)
+    widths = rng.uniform(0.20, 0.38, n) / share**0.7
     return draw_strands(canvas, out, path[order], widths, colours[order], 0.9)[0]
 
 

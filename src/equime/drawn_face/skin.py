@@ -15,7 +15,7 @@ from equime.seeding import stream
 
 SKIN: Final = (
     *("#eed3c4", "#e9cab5", "#e2bd9f", "#d5ae8d", "#c39a79"),
-    *("#9e7554", "#84593f", "#654332", "#49332a", "#372721"),
+    *("#9e7554", "#84593f", "#654332", "#4c3529", "#3e2b22"),
 )
 """Skin in even light for each step of the Monk Skin Tone scale, sRGB.
 
@@ -120,7 +120,7 @@ def _mottle(canvas: Canvas, person: Person) -> Array:
     brown = canvas.noise(rng, 12.0) * 0.5 + canvas.noise(rng, 1.2) * 0.5
     out *= 1 + brown[..., None] * np.array([0.020, 0.024, 0.026], np.float32)
     grain = canvas.noise(rng, 0.45)
-    out *= 1 + grain[..., None] * np.array([0.018, 0.022, 0.022], np.float32)
+    out *= 1 + grain[..., None] * np.array([0.014, 0.017, 0.017], np.float32)
     spots = canvas.noise(rng, 1.6)
     freckled = rng.random() < 0.45 * light
     x, y = canvas.grid_mm()
@@ -139,7 +139,7 @@ def pores(canvas: Canvas, person: Person) -> Array:
     """Height in mm of pores and fine lines; older skin is coarser."""
     rng = stream(person.seed, "drawn_face", "pores")
     old = float(smoothstep(person.age, 20, 75))
-    z = 0.030 * canvas.noise(rng, 0.5) + 0.038 * canvas.noise(rng, 1.0) + 0.032 * canvas.noise(rng, 2.6)
+    z = 0.018 * canvas.noise(rng, 0.5) + 0.032 * canvas.noise(rng, 1.0) + 0.032 * canvas.noise(rng, 2.6)
     return np.asarray(z * (0.8 + 0.4 * old), np.float32)
 
 
