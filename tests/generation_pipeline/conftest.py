@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from equime.drawn_face import default_faces
+from equime.drawn_face import DrawnFace, default_faces, describe_face
 from equime.generation_pipeline import landmarks as lm
 from equime.generation_pipeline.alignment import align, aligned_crop, px_per_mm, scale_points
 from equime.generation_pipeline.renderers import FaceInput
@@ -15,8 +15,8 @@ from equime.generation_pipeline.renderers.mesh import MeshRenderer, PreparedMesh
 from equime.types import AuPeak, Camera, ClipSpec, Declared, Face, FaceQuality, Phases
 
 
-def _drawn(index: int, size_px: int) -> FaceInput:
-    image = default_faces()[index].image(512)
+def _drawn(face: DrawnFace, size_px: int) -> FaceInput:
+    image = face.image(512)
     seen = lm.mesh(image)
     assert seen is not None
     to_crop = align(seen)
@@ -27,14 +27,14 @@ def _drawn(index: int, size_px: int) -> FaceInput:
         mouth_open=0.0, smile=0.0, humanness=1.0, n_faces=1,
     )  # fmt: skip
     a, b, tx, c, d, ty = (float(v) for v in to_crop.ravel())
-    face = Face(
-        face_id=f"drawn{index}", subject_id=str(index), path="drawn.png", sha256="0" * 64, face_index=0,
+    record = Face(
+        face_id="drawn", subject_id=face.subject_id, path="drawn.png", sha256="0" * 64, face_index=0,
         image_size=(512, 512), to_crop=(a, b, tx, c, d, ty), landmarks="faces/drawn.npy",
         px_per_mm=px_per_mm(points), source="drawn", licence="CC0-1.0", declared=Declared(),
         quality=quality, aligner="test",
     )  # fmt: skip
     return FaceInput(
-        face=face,
+        face=record,
         image=aligned_crop(image, to_crop, size_px),
         landmarks=scale_points(points, size_px),
         px_per_mm=px_per_mm(points) * size_px / 512,
@@ -44,13 +44,13 @@ def _drawn(index: int, size_px: int) -> FaceInput:
 @pytest.fixture(scope="session")
 def face_input() -> FaceInput:
     """A drawn face at 512 px."""
-    return _drawn(0, 512)
+    return _drawn(default_faces()[0], 512)
 
 
 @pytest.fixture(scope="session")
 def small_face_input() -> FaceInput:
     """Another drawn face at 128 px, for what needs no detail."""
-    return _drawn(3, 128)
+    return _drawn(default_faces()[3], 128)
 
 
 @pytest.fixture(scope="session")
@@ -90,5 +90,4 @@ def rng() -> np.random.Generator:
 
 @pytest.fixture(scope="session")
 def prepared_with_glasses() -> PreparedMesh:
-    wearing = [index for index, face in enumerate(default_faces()) if face.glasses]
-    return MeshRenderer().prepare(_drawn(wearing[0], 512))
+    return MeshRenderer().prepare(_drawn(describe_face(11, glasses=True, skin_tone=3), 512))

@@ -1,8 +1,9 @@
 """Glasses stay rigid: the frame becomes a layer of its own that turns with the head and with nothing else.
 
-Found are frames that are darker than the skin around them: thin dark structures (a black-hat filter) that
-form one piece from beyond one eye over the nose to beyond the other and below both. Behind them the skin is
-filled in. Rimless and light metal frames are not found and bend with the skin that they stand on.
+Found are frames that are darker or lighter than the skin around them: thin structures (a black-hat or a
+top-hat filter) that form one piece from beyond one eye over the nose to beyond the other and below both.
+Behind them the skin is filled in. Rimless glasses and frames of the skin's own tone are not found and bend
+with the skin that they stand on.
 """
 
 from __future__ import annotations
@@ -25,8 +26,8 @@ Planes = tuple[U8, U8, U8]
 
 THICKEST_MM: Final = 7.0
 """Thickest part of a frame that is looked for."""
-DARKER: Final = 22
-"""Grey levels by which a frame is darker than what surrounds it."""
+CONTRAST: Final = 12
+"""Grey levels by which a frame is darker or lighter than what surrounds it."""
 WIDEST_SHARE: Final = 0.9
 """A frame is at least this wide, in units of the distance between the outer corners of the eyes."""
 BROWS: Final = (
@@ -55,19 +56,27 @@ class Glasses:
 
 
 def find_frame(luma: U8, landmarks: NDArray[np.floating], px_per_mm: float) -> Mask | None:
-    """Pixels of a dark frame of glasses, (S, S); None where the face wears none that can be told."""
+    """Pixels of a frame of glasses, (S, S); None where the face wears none that can be told."""
     points = np.asarray(landmarks, np.float64)[:, :2]
+    allowed = _around_eyes(luma.shape, points, px_per_mm) & ~_eyes_and_brows(luma.shape, points, px_per_mm)
     side = round(THICKEST_MM * px_per_mm) | 1
     kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side))
-    dark = np.asarray(cv2.morphologyEx(luma, cv2.MORPH_BLACKHAT, kernel)) > DARKER
-    dark &= _around_eyes(luma.shape, points, px_per_mm) & ~_eyes_and_brows(luma.shape, points, px_per_mm)
-    dark = ndimage.binary_closing(dark, iterations=max(1, round(px_per_mm)))
-    labels, _ = ndimage.label(dark, np.ones((3, 3)))
+    for polarity in (cv2.MORPH_BLACKHAT, cv2.MORPH_TOPHAT):
+        thin = (np.asarray(cv2.morphologyEx(luma, polarity, kernel)) > CONTRAST) & allowed
+        frame = _frame_among(thin, points, px_per_mm)
+        if frame is not None:
+            return frame
+    return None
+
+
+def _frame_among(thin: Mask, points: F64, px_per_mm: float) -> Mask | None:
+    joined = ndimage.binary_closing(thin, iterations=max(1, round(px_per_mm)))
+    labels, _ = ndimage.label(joined, np.ones((3, 3)))
     width = np.linalg.norm(points[a.EYE_OUTER[0]] - points[a.EYE_OUTER[1]])
     for number, box in enumerate(ndimage.find_objects(labels), start=1):
-        piece = labels == number
+        piece = np.asarray(labels == number)
         if box[1].stop - box[1].start >= WIDEST_SHARE * width and _is_frame(piece, points, px_per_mm):
-            return np.asarray(piece)
+            return piece
     return None
 
 
