@@ -34,10 +34,11 @@ _DPI: Final = 110
 _IMAGE: Final = 2.0  # side of a picture, inches
 _PLOT: Final = 3.3  # width of the curves, inches
 _GAP: Final = 0.08
-_HEAD: Final = 0.62  # title and column names above the pictures of a clip
+_HEAD: Final = 0.7  # title and column names above the pictures of a clip
 _EDGE: Final = 0.25
 _TITLE: Final = 0.7
 _COLOURS: Final = ("#1f77b4", "#d62728", "#2ca02c", "#9467bd", "#ff7f0e", "#17becf", "#8c564b", "#e377c2")
+_BLINK_COLOUR: Final = "#8c99a6"
 _INK: Final = "#222222"
 _FAINT: Final = "#777777"
 
@@ -192,7 +193,7 @@ def _second_name(curves: list[dict[str, Any]]) -> str:
 
 def _title(panel: _Panel, view: ClipView) -> None:
     codes = " + ".join(format_code(peak.au, peak.left, peak.right) for peak in view.spec.aus)
-    y = _IMAGE + 0.3
+    y = _IMAGE + 0.4
     panel.text(0, y, view.spec.emotion, fontsize=12, color=_INK, weight="bold")
     panel.text(1.15, y, codes or "no micro-expression", fontsize=11, color=_INK)
     right = 3 * (_IMAGE + _GAP) + _PLOT
@@ -206,15 +207,15 @@ def _draw_curves(axes: Any, view: ClipView, curves: list[dict[str, Any]]) -> Non
     start, stop = 0.0, view.clip.duration_ms
     if phases is not None:
         start, stop = max(0.0, phases.onset_ms - MARGIN_MS), min(stop, phases.offset_ms + MARGIN_MS)
-    for i, au in enumerate(sorted({curve["au"] for curve in curves})):
-        _draw_au(axes, view, [c for c in curves if c["au"] == au], _COLOURS[i % len(_COLOURS)], (start, stop))
+    for i, au in enumerate(sorted({curve["au"] for curve in curves}, key=lambda au: (au == BLINK_AU, au))):
+        colour = _BLINK_COLOUR if au == BLINK_AU else _COLOURS[i % len(_COLOURS)]
+        _draw_au(axes, view, [c for c in curves if c["au"] == au], colour, (start, stop))
     if phases is not None:
         _mark_phases(axes, (phases.onset_ms, phases.apex_ms, phases.offset_ms))
     axes.set_xlim(start, stop)
     axes.set_ylim(0, 5.3)
     axes.set_yticks(range(1, 6), list(LETTERS))
     axes.tick_params(labelsize=8, colors=_FAINT, length=2, pad=2)
-    axes.set_xlabel("ms", fontsize=8, color=_FAINT, labelpad=0)
     axes.grid(axis="y", color="#e6e6e6", linewidth=0.6)
     axes.set_axisbelow(True)
     for name, spine in axes.spines.items():
@@ -260,7 +261,7 @@ def _mark_phases(axes: Any, at_ms: tuple[float, float, float]) -> None:
     for name, x in zip(("onset", "apex", "offset"), at_ms, strict=True):
         axes.axvline(x, color="#999999", linewidth=0.8, linestyle=":")
         axes.annotate(
-            f"{name}\n{x:.0f}", (x, 1.0), xycoords=("data", "axes fraction"), xytext=(0, 2),
+            f"{name}\n{x:.0f} ms", (x, 1.0), xycoords=("data", "axes fraction"), xytext=(0, 2),
             textcoords="offset points", ha="center", va="bottom", fontsize=7.5, color=_INK, linespacing=0.95,
         )  # fmt: skip
 
@@ -269,19 +270,18 @@ def _draw_strip(axes: Any, view: ClipView, curves: list[dict[str, Any]]) -> None
     """The whole clip as a bar: the micro-expression and the blinks in it."""
     duration = view.clip.duration_ms
     axes.set_facecolor("#eeeeee")
+    phases = view.spec.phases
+    if phases is not None:
+        axes.axvspan(phases.onset_ms, phases.offset_ms, color="#d95f02", linewidth=0)
     for curve in curves:
         if curve["au"] == BLINK_AU:
             first, n = curve["first_frame"], len(curve["left"])
-            axes.axvspan(first * 1000 / view.clip.fps, (first + n) * 1000 / view.clip.fps, color="#9aa5b1")
-    phases = view.spec.phases
-    if phases is not None:
-        axes.axvspan(phases.onset_ms, phases.offset_ms, color="#d95f02")
+            at_ms = (first * 1000 / view.clip.fps, (first + n) * 1000 / view.clip.fps)
+            axes.axvspan(*at_ms, ymax=0.5, color=_BLINK_COLOUR, linewidth=0)
     axes.set_xlim(0, duration)
     axes.set_yticks([])
     axes.set_xticks([])
     for spine in axes.spines.values():
         spine.set_visible(False)
-    label = (
-        f"whole clip, {duration / 1000:g} s: " + ("movement orange, " if phases else "") + "blinks blue-grey"
-    )
+    label = f"whole clip, {duration / 1000:g} s: " + ("movement orange, " if phases else "") + "blinks grey"
     axes.set_title(label, fontsize=7.5, color=_FAINT, pad=2, loc="left")
