@@ -41,7 +41,7 @@ def _eyeball(canvas: Canvas, person: Person, shape: Shape, side: int) -> Array:
     cx, cy = shape.eye(side)
     x, y = canvas.grid_mm()
     r = np.hypot(x - cx, y - cy)
-    sclera = np.array([0.51, 0.465, 0.44], np.float32)
+    sclera = np.array([0.47, 0.43, 0.41], np.float32)
     shade = 1 - 0.30 * smoothstep(np.abs(x - cx), 5, 14) - 0.10 * smoothstep(y - cy, 0, 6)
     ball = sclera * shade[..., None]
     inner = shape.points[(133, 362)[side], :2]

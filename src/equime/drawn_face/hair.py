@@ -29,7 +29,7 @@ _COLOUR: Final = {
 }
 """Hair in even light, sRGB."""
 
-_GLOSS: Final = 0.07
+_GLOSS: Final = 0.048
 """Light that the strand's surface mirrors at its brightest."""
 
 _PARTS: Final = 32

@@ -41,7 +41,7 @@ def _splat(layer: Any, paths: Any, widths: Any, colours: Any, opacity: float) ->
                             layer[py, px, 3] += (1 - layer[py, px, 3]) * a
 
 
-_compiled: Callable[..., None] = numba.njit(cache=True, fastmath=True)(_splat)
+_compiled: Callable[..., None] = numba.njit(cache=True)(_splat)
 
 
 def draw_strands(
