@@ -27,7 +27,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """Base of every record on disk."""
 
 
-class Declared(Record, omit_defaults=True):
+class Declared(Record, frozen=True, omit_defaults=True):
     """Attributes that the source of a face declares; never an estimate. None is "not declared"."""
 
     gender: Gender = "u"
@@ -36,7 +36,7 @@ class Declared(Record, omit_defaults=True):
     extra: dict[str, str] = {}
 
 
-class FaceQuality(Record):
+class FaceQuality(Record, frozen=True):
     """What the gates looked at, measured on the aligned crop or the source image.
 
     Attributes:
@@ -66,7 +66,7 @@ class FaceQuality(Record):
     glasses: float = 0.0
 
 
-class Face(Record):
+class Face(Record, frozen=True):
     """One source identity that passed the gates.
 
     Attributes:
@@ -102,7 +102,7 @@ class Face(Record):
     aligner: str
 
 
-class Rejection(Record, omit_defaults=True):
+class Rejection(Record, frozen=True, omit_defaults=True):
     """One image that gives no Face, and why.
 
     Attributes:
@@ -123,7 +123,7 @@ class Rejection(Record, omit_defaults=True):
     quality: FaceQuality | None = None
 
 
-class AuPeak(Record):
+class AuPeak(Record, frozen=True):
     """Peak of one AU in a clip.
 
     Attributes:
@@ -139,7 +139,7 @@ class AuPeak(Record):
     delay_ms: float = 0.0
 
 
-class Phases(Record):
+class Phases(Record, frozen=True):
     """Timing of the micro-expression: neutral until onset, rises to apex, holds, gone at offset.
 
     Attributes:
@@ -159,7 +159,7 @@ class Phases(Record):
     decay: float = 1.0
 
 
-class Blink(Record):
+class Blink(Record, frozen=True):
     """One blink: lids close within a third of the duration and open in the rest.
 
     Attributes:
@@ -173,7 +173,7 @@ class Blink(Record):
     closure: float = 1.0
 
 
-class GazeShift(Record):
+class GazeShift(Record, frozen=True):
     """One saccade to a new gaze direction, held until the next.
 
     Attributes:
@@ -192,7 +192,7 @@ class GazeShift(Record):
 HeadAxis = Literal["yaw_deg", "pitch_deg", "roll_deg", "x_mm", "y_mm", "z_mm"]
 
 
-class HeadWave(Record):
+class HeadWave(Record, frozen=True):
     """One slow sinusoid of one axis of head motion, ``amplitude * (sin(2 pi t/period + phase) - sin(phase))``.
 
     Axes: yaw (positive to the subject's left), pitch (up), roll (tilt to the subject's left), x (to the
@@ -205,7 +205,7 @@ class HeadWave(Record):
     phase_rad: float
 
 
-class Camera(Record):
+class Camera(Record, frozen=True):
     """What the camera adds so that a neutral frame is not frozen.
 
     Attributes:
@@ -223,7 +223,7 @@ class Camera(Record):
     light_phase_rad: float
 
 
-class ClipSpec(Record, omit_defaults=True):
+class ClipSpec(Record, frozen=True, omit_defaults=True):
     """Intent: one draw of the structural causal model for one face.
 
     Attributes:
@@ -274,7 +274,7 @@ class ClipSpec(Record, omit_defaults=True):
         return round(self.duration_ms * self.fps / 1000)
 
 
-class FrameTiming(Record):
+class FrameTiming(Record, frozen=True):
     """Onset, apex and offset as frames of the file, from the exact curves.
 
     Attributes:
@@ -292,7 +292,7 @@ class FrameTiming(Record):
     offset_ms: float
 
 
-class Captions(Record):
+class Captions(Record, frozen=True):
     """Text written from the AUs; `equime.generation_pipeline.captions.parse` recovers the facts.
 
     Attributes:
@@ -308,7 +308,7 @@ class Captions(Record):
     paraphrases: tuple[str, ...] = ()
 
 
-class Clip(Record, omit_defaults=True):
+class Clip(Record, frozen=True, omit_defaults=True):
     """Fact: one finished file. A line in ``clips.jsonl`` means that the file is complete.
 
     Attributes:
@@ -346,7 +346,7 @@ class Clip(Record, omit_defaults=True):
     captions: Captions
 
 
-class Failure(Record):
+class Failure(Record, frozen=True):
     """One clip that could not be made; the run went on."""
 
     clip_id: str
