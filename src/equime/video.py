@@ -49,7 +49,7 @@ class EncoderSettings(Record, frozen=True):
             depends on the frame number alone and never on what the face does. Macroblock-tree rate control
             is off too: its AVX code makes the bytes differ from run to run at widths that are not multiples
             of 128, and from processor to processor. Files are about 1.7 times as large for it at equal PSNR.
-    lossless: quantiser 0 instead of crf: the decoded Y, U and V planes equal what was rendered
+        lossless: quantiser 0 instead of crf: the decoded Y, U and V planes equal what was rendered
             (H.264 profile High 4:4:4 Predictive; not every browser plays it, FFmpeg and OpenCV do).
     """
 
