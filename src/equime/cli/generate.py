@@ -123,7 +123,7 @@ def demo(
             out, clips=clips, seed=seed, workers=workers, size_px=size, renderer=renderer, progress=progress
         )
     code = _finish(report, as_json)
-    if sheet is not None and not as_json:
+    if not as_json:
         print(f"contact sheet: {sheet}")
     return code
 

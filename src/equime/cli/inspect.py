@@ -58,11 +58,10 @@ def preview(
     clips: Annotated[int, typer.Option(help="At most so many clips.")] = 12,
 ) -> None:
     """A contact sheet: onset, apex, 4x difference and AU curves of each clip."""
-    from equime.dataset import Dataset  # noqa: PLC0415
-    from equime.generation_pipeline.preview import write_preview  # noqa: PLC0415
+    from equime.preview import contact_sheet  # noqa: PLC0415
 
     path = output or out / "reports" / "preview.png"
-    write_preview(Dataset.open(out), path, n_clips=clips)
+    contact_sheet(out, path, n_clips=clips)
     print(path)
 
 

@@ -146,14 +146,11 @@ def run_generate(
     workers = _workers(workers)
     if limit is not None and limit < 1:
         raise InputError(f"limit {limit} is below 1; leave --limit out to make all clips")
-    _check_out(Path(settings.faces), root)
-    found = find_faces(Path(settings.faces), licence=settings.licence)
-    with disk_guard(root):
-        root.mkdir(parents=True, exist_ok=True)
+    found = _open_out(settings, root)
     with RunLock(root, part) as lock:
         with lock.exclusive():
             _clean(root, part, lock)
-            settings, notes = prepare(settings, root, preset, found, workers, progress)
+            settings, notes = _prepare(settings, root, preset, found, workers, progress)
         n_rendered, n_adopted = _render_all(settings, root, part, workers, limit, progress)
         with lock.exclusive():
             lock.release()  # so that of two shards that end together the later sees itself alone
@@ -176,7 +173,27 @@ def run_generate(
     )
 
 
-def prepare(
+def prepared(
+    settings: Settings, root: Path, *, preset: str | None, workers: int | None, progress: Progress
+) -> Settings:
+    """Ingest and plan into OUT and stop there; returns the settings as recorded. Raises as `generate`."""
+    found = _open_out(settings, root)
+    with RunLock(root, Shard()) as lock, lock.exclusive():
+        _clean(root, Shard(), lock)
+        return _prepare(settings, root, preset, found, _workers(workers), progress)[0]
+
+
+def _open_out(settings: Settings, root: Path) -> Found:
+    """The images of the source, and a folder for OUT."""
+    source = Path(settings.faces)
+    check_out(source, root)
+    found = find_faces(source, licence=settings.licence)
+    with disk_guard(root):
+        root.mkdir(parents=True, exist_ok=True)
+    return found
+
+
+def _prepare(
     settings: Settings, root: Path, preset: str | None, found: Found, workers: int, progress: Progress
 ) -> tuple[Settings, tuple[str, ...]]:
     """Everything before the first frame: dataset.json, faces, specs. The caller holds the planning lock."""
@@ -218,12 +235,12 @@ def _workers(workers: int | None) -> int:
     return workers
 
 
-def _check_out(faces: Path, root: Path) -> None:
+def check_out(faces: Path | None, root: Path) -> None:
     """Refuse an OUT that is something else, before anything is written."""
     out = root.absolute()
     if out.exists() and not out.is_dir():
         raise InputError(f"{root}: is a file; give a folder as OUT")
-    if faces.is_dir() and out.resolve().is_relative_to(faces.resolve()):
+    if faces is not None and faces.is_dir() and out.resolve().is_relative_to(faces.resolve()):
         raise InputError(f"{root}: lies inside the faces ({faces}); give an OUT beside them")
     if out.is_dir() and not (out / layout.INFO).exists() and not (out / HIDDEN).exists():
         strange = next(iter(sorted(p.name for p in out.iterdir())), None)

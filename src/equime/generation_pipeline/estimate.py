@@ -1,0 +1,138 @@
+"""What a data set will hold, take and cost, before anything is rendered."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections import Counter
+from pathlib import Path
+from typing import Final
+
+from equime import layout
+from equime.dataset import Dataset
+from equime.generation_pipeline.pipeline import make_design, prepared
+from equime.generation_pipeline.progress import Progress
+from equime.generation_pipeline.settings import Settings
+from equime.records import read
+from equime.types import Clip, Record, Rejection
+
+BITS_PER_PIXEL: Final = 0.060
+"""Of a mesh clip at crf 18, veryfast, 512 px, 24 fps; see `BASIS`."""
+
+PIXELS_PER_SECOND: Final = 25e6
+"""Rendered and encoded pixels per second of one worker; see `BASIS`."""
+
+EXTRA_BYTES: Final = 60_000
+"""Metadata JSON, records and curves of a clip of 144 frames."""
+
+BASIS: Final = "renderer mesh at 512 px, 24 fps, crf 18, veryfast on one 2020s server core"
+
+NO_DERIVATIVES: Final = (
+    "no redistribution",
+    "non-commercial",
+    "noncommercial",
+    "-nc",
+    "-nd",
+    "research only",
+)
+
+
+class PlanReport(Record, frozen=True):
+    """A plan in numbers.
+
+    Attributes:
+        out: the Dataset that holds the plan.
+        n_clips, n_frames: planned.
+        n_faces: accepted.
+        n_identities: of them, those that get clips.
+        per_emotion, per_group: clips.
+        n_rejected, rejected: images turned away, by reason.
+        estimated_bytes, estimated_seconds: for the clips not made yet; see ``basis``.
+        n_workers: that the time is for.
+        free_bytes: on the disk of OUT.
+        enough_disk: whether the estimate fits.
+        basis: what the estimates come from.
+        licences: licence to accepted faces.
+        conflicts: licences that forbid or do not settle the release of what is made.
+        notes: of the design.
+    """
+
+    out: str
+    n_clips: int
+    n_frames: int
+    n_faces: int
+    n_identities: int
+    per_emotion: dict[str, int]
+    per_group: dict[str, dict[str, int]]
+    n_rejected: int
+    rejected: dict[str, int]
+    estimated_bytes: int
+    estimated_seconds: float
+    n_workers: int
+    free_bytes: int
+    enough_disk: bool
+    basis: str
+    licences: dict[str, int]
+    conflicts: tuple[str, ...]
+    notes: tuple[str, ...]
+
+
+def plan_report(
+    settings: Settings, root: Path, *, preset: str | None, workers: int | None, progress: Progress
+) -> PlanReport:
+    """Ingest and plan into ``root``, render nothing, and say what the rest will take. Raises as `generate`."""
+    settings = prepared(settings, root, preset=preset, workers=workers, progress=progress)
+    dataset = Dataset.open(root)
+    faces = list(dataset.faces.values())
+    rejected = Counter(item.reason for item in read(root / layout.REJECTED, Rejection))
+    design = make_design(settings, faces).report()
+    n_frames = round(settings.duration_ms * settings.fps / 1000)
+    n_workers = workers or os.cpu_count() or 1
+    n_left = design.n_clips - len(dataset)
+    n_bytes, seconds, basis = _cost(settings, dataset.clips, n_frames)
+    free = shutil.disk_usage(root).free
+    return PlanReport(
+        out=str(root),
+        n_clips=design.n_clips,
+        n_frames=design.n_clips * n_frames,
+        n_faces=len(faces),
+        n_identities=design.n_identities,
+        per_emotion=design.per_emotion,
+        per_group=design.per_group,
+        n_rejected=sum(rejected.values()),
+        rejected=dict(sorted(rejected.items())),
+        estimated_bytes=round(n_bytes * n_left),
+        estimated_seconds=round(seconds * n_left / n_workers, 1),
+        n_workers=n_workers,
+        free_bytes=free,
+        enough_disk=n_bytes * n_left < free,
+        basis=basis,
+        licences=dict(sorted(Counter(face.licence for face in faces).items())),
+        conflicts=tuple(_conflicts(Counter(face.licence for face in faces))),
+        notes=design.notes,
+    )
+
+
+def _cost(settings: Settings, clips: list[Clip], n_frames: int) -> tuple[float, float, str]:
+    """Bytes and seconds per clip, and where they come from: this OUT's own clips where there are some."""
+    pixels = n_frames * settings.size_px**2
+    seconds = pixels / PIXELS_PER_SECOND
+    extra = EXTRA_BYTES * n_frames / 144
+    if clips:
+        mean = sum(clip.size_bytes for clip in clips) / len(clips)
+        return mean + extra, seconds, f"size: mean of the {len(clips)} clips there; time: {BASIS}"
+    rate = 2 ** ((18 - settings.encoder.crf) / 6)  # x264: 6 steps of crf halve the bits
+    return pixels * BITS_PER_PIXEL * rate / 8 + extra, seconds, f"size and time: {BASIS}"
+
+
+def _conflicts(licences: Counter[str]) -> list[str]:
+    """Sentences about licences that a release must respect."""
+    found = []
+    for name, n in sorted(licences.items()):
+        if name == "unknown":
+            found.append(f"{n} face(s) without a licence: ask before you publish, or give --licence")
+        elif any(word in name.lower() for word in NO_DERIVATIVES):
+            found.append(f"{n} face(s) under {name!r}: clips made from them fall under it too")
+    if len(licences) > 1:
+        found.append(f"{len(licences)} licences in one data set: a release must satisfy all of them")
+    return found
