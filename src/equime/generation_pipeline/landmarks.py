@@ -26,6 +26,7 @@ from equime.types import N_LANDMARKS
 
 _DETECT_PX: Final = 640  # the detectors look at 128 and 192 px; more only costs time
 _MESH_PX: Final = 384
+_FAR_PX: Final = 192
 _SAME_FACE_IOU: Final = 0.3
 _TILE_ROUNDS: Final = (2, 4)
 
@@ -93,7 +94,9 @@ def _no_warnings() -> Iterator[None]:
 
 def far_score(rgb: NDArray[np.uint8]) -> float:
     """Best score of the far-range detector in a square image, 0 where it finds nothing."""
-    return max((box.score for box in _detect(models().far, rgb)), default=0.0)
+    # MediaPipe shrinks without averaging, which turns noise into patterns.
+    small, _ = _shrink(rgb, _FAR_PX)
+    return max((box.score for box in _detect(models().far, small)), default=0.0)
 
 
 def find_boxes(rgb: NDArray[np.uint8], min_score: float = 0.5) -> list[Box]:

@@ -38,9 +38,15 @@ _PAIRS: Final = (
     (33, 263), (133, 362), (61, 291), (78, 308), (468, 473), (105, 334), (234, 454), (127, 356),
     (50, 280), (98, 327), (172, 397), (93, 323),
 )  # fmt: skip
+_EYE_PAIRS: Final = (
+    *zip(RIGHT_LIDS, LEFT_LIDS, strict=True),
+    (469, 476), (470, 475), (471, 474), (472, 477),
+)  # fmt: skip
 _MIDLINE: Final = (0, 1, 2, 4, 6, 8, 10, 13, 14, 17, 152, 168)
 
 _SHARPNESS_PX: Final = 256
+_SHARPNESS_SPREAD: Final = 40.0
+_OPEN_ENOUGH: Final = 0.15
 # Of the line from forehead to chin in a level head; the median of 18 frontal portraits.
 _FRONTAL_PITCH_DEG: Final = -8.0
 
@@ -138,10 +144,15 @@ def smile(landmarks: Points) -> float:
 
 
 def sharpness(grey: Pixels, landmarks: Points) -> float:
-    """Variance of the Laplacian inside the face, with the crop shrunk to 256 px (Pech-Pacheco 2000)."""
+    """Variance of the Laplacian inside the face, with the crop shrunk to 256 px (Pech-Pacheco 2000).
+
+    Referred to a face whose grey levels have a standard deviation of 40, so that a pale photograph does not
+    count as blurred.
+    """
     small = cv2.resize(grey, (_SHARPNESS_PX, _SHARPNESS_PX), interpolation=cv2.INTER_AREA)
     face = _mask(small.shape, landmarks[list(OVAL), :2] * (_SHARPNESS_PX / len(grey)))
-    return float(cv2.Laplacian(small, cv2.CV_32F)[face].var())
+    spread = max(float(small[face].std()), 1.0)
+    return float(cv2.Laplacian(small, cv2.CV_32F)[face].var()) * (_SHARPNESS_SPREAD / spread) ** 2
 
 
 def _mask(shape: tuple[int, ...], outline: NDArray[np.float32]) -> NDArray[np.bool_]:
@@ -183,43 +194,55 @@ def humanness(crop: Pixels, landmarks: Points) -> float:
     * The far-range detector sees a face in the crop. Unlike the near-range one and the mesh it does not take
       animals for people.
     * The mesh of the mirrored crop is the mirrored mesh: where nothing fits, it drifts.
-    * In the more telling eye the iris is darker than the white around it, measured in units of the face's own
-      contrast: the eyes of statues are of one material. An eye that is almost shut is not asked.
+    * The irises are darker than the white around them, measured in units of the face's own contrast: the eyes
+      of statues are of one material. An eye that is almost shut is not asked.
+
+    The crop and its mirror image are treated alike, so that both get (nearly) the same answer.
     """
-    return min(_seen_from_afar(crop), _mirror_agreement(crop, landmarks), _eyes_have_irises(crop, landmarks))
+    mirror = np.ascontiguousarray(crop[:, ::-1])
+    other = lm.mesh(mirror)
+    if other is None:
+        return 0.0
+    back = mirrored(other, crop.shape[1])
+    seen = max(lm.far_score(crop), lm.far_score(mirror))
+    contrast = iris_contrast(crop, ((landmarks + back) / 2).astype(np.float32))
+    return min(
+        _ramp(seen, 0.2, 0.6),
+        _ramp(disagreement(landmarks, back), 0.12, 0.06),
+        1.0 if contrast is None else _ramp(contrast, 0.0, 0.5),
+    )
 
 
-def _seen_from_afar(crop: Pixels) -> float:
-    return _ramp(lm.far_score(crop), 0.2, 0.6)
+def mirrored(landmarks: Points, width: int) -> Points:
+    """Landmarks of a mirrored picture, turned back; only the points of eyes, pairs and midline are right."""
+    out = landmarks.copy()
+    right, left = (list(side) for side in zip(*_PAIRS, *_EYE_PAIRS, strict=True))
+    out[right], out[left] = landmarks[left], landmarks[right]
+    out[:, 0] = width - 1 - out[:, 0]
+    return out
 
 
-def mirror_disagreement(crop: Pixels, landmarks: Points) -> float:
-    """Mean distance between the mesh and the mirrored mesh of the mirrored crop, in eye distances."""
-    mirrored = lm.mesh(np.ascontiguousarray(crop[:, ::-1]))
-    if mirrored is None:
-        return float("inf")
-    right, left = (list(side) for side in zip(*_PAIRS, strict=True))
-    here, there = [*right, *left, *_MIDLINE], [*left, *right, *_MIDLINE]
-    back = mirrored[there, :2] * np.array([-1, 1]) + np.array([crop.shape[1] - 1, 0])
-    return float(np.hypot(*(landmarks[here, :2] - back).T).mean()) / face_unit(landmarks)
-
-
-def _mirror_agreement(crop: Pixels, landmarks: Points) -> float:
-    return _ramp(mirror_disagreement(crop, landmarks), 0.12, 0.06)
+def disagreement(landmarks: Points, others: Points) -> float:
+    """Mean distance between two meshes of one face over pairs and midline, in eye distances."""
+    compared = [*(i for pair in _PAIRS for i in pair), *_MIDLINE]
+    return float(np.hypot(*(landmarks - others)[compared, :2].T).mean()) / face_unit(landmarks)
 
 
 def iris_contrast(crop: Pixels, landmarks: Points) -> float | None:
-    """How much darker the iris is than the white, in standard deviations of the face's lightness.
+    """How much darker the irises are than the white, in standard deviations of the face's brightness.
+
+    Brightness is logarithmic, so that the exposure and the gamma of a photograph cancel.
 
     Returns:
-        The larger of the two eyes' values; None if neither is open enough to tell.
+        Mean of the eyes that are open enough to tell; None if neither is.
     """
-    lightness = cv2.cvtColor(crop, cv2.COLOR_RGB2LAB)[:, :, 0].astype(np.float32)
-    spread = float(lightness[_mask(lightness.shape, landmarks[list(OVAL), :2])].std())
+    grey = np.asarray(cv2.cvtColor(crop, cv2.COLOR_RGB2GRAY), np.uint8)
+    lightness = np.log(grey.astype(np.float32) + 4.0)
+    spread = float(lightness[_mask(grey.shape, landmarks[list(OVAL), :2])].std())
     values = []
     eyes = zip((RIGHT_LIDS, LEFT_LIDS), (RIGHT_IRIS, LEFT_IRIS), eye_openings(landmarks), strict=True)
     for lids, iris, opening in eyes:
-        if opening < 0.15:
+        if opening < _OPEN_ENOUGH:
             continue
         inside = np.argwhere(_mask(lightness.shape, landmarks[list(lids), :2]))
         radius = _distance(landmarks, iris[1], iris[3]) / 2
@@ -227,9 +250,4 @@ def iris_contrast(crop: Pixels, landmarks: Points) -> float | None:
         dark, white = inside[away < 0.8], inside[away > 1.15]
         if len(dark) and len(white):
             values.append(float(lightness[tuple(white.T)].mean() - lightness[tuple(dark.T)].mean()))
-    return max(values) / max(spread, 1.0) if values else None
-
-
-def _eyes_have_irises(crop: Pixels, landmarks: Points) -> float:
-    contrast = iris_contrast(crop, landmarks)
-    return 1.0 if contrast is None else _ramp(contrast, 0.0, 0.4)
+    return float(np.mean(values)) / max(spread, 0.01) if values else None
