@@ -42,13 +42,13 @@ class Info(Record, frozen=True):
         format_version: `FORMAT_VERSION` of the equime that wrote it.
         preset: name of the preset, None where the format was given by options.
         config: every setting of the run, JSON.
-        provenance: what made it.
+        provenance: what made it; more than one entry where versions changed between its runs.
     """
 
     format_version: int
     preset: str | None
     config: dict[str, Any]
-    provenance: Provenance
+    provenance: tuple[Provenance, ...]
 
 
 class Status(Record, frozen=True):

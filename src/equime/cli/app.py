@@ -36,16 +36,20 @@ def run(arguments: Sequence[str]) -> int:
     except EquimeError as error:
         return _report(error, str(error), error.exit_code)
     except (KeyboardInterrupt, typer.Abort):
-        print("error: interrupted; continue with the same command", file=sys.stderr)
-        return INTERRUPTED
+        return _interrupted()
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
-    except typer.Exit as leave:
-        return leave.exit_code
     except Exception as error:
         return _report(error, _unexpected(error), getattr(error, "exit_code", 1))
+    if code == INTERRUPTED:  # what typer makes of a KeyboardInterrupt
+        return _interrupted()
     return code if isinstance(code, int) else 0
+
+
+def _interrupted() -> int:
+    print("error: interrupted; continue with the same command", file=sys.stderr)
+    return INTERRUPTED
 
 
 def _report(error: Exception, message: str, code: int) -> int:

@@ -29,7 +29,16 @@ from equime.generation_pipeline.sources import Found, find_faces
 from equime.generation_pipeline.views import write_views
 from equime.locks import HIDDEN, RunLock, Shard
 from equime.provenance import provenance
-from equime.records import PARTIAL_GLOB, Appender, count, disk_guard, read_lines, write_atomic, write_records
+from equime.records import (
+    PARTIAL_GLOB,
+    Appender,
+    count,
+    disk_guard,
+    iterate,
+    read_lines,
+    write_atomic,
+    write_records,
+)
 from equime.runner import Outcome, Task, run
 from equime.seeding import canonical_json
 from equime.types import Clip, Face, Failure, Record
@@ -198,11 +207,12 @@ def _prepare(
 ) -> tuple[Settings, tuple[str, ...]]:
     """Everything before the first frame: dataset.json, faces, specs. The caller holds the planning lock."""
     settings = _agree(settings, root)
+    before = read_info(root).provenance if (root / layout.INFO).exists() else ()
     info = Info(
         format_version=FORMAT_VERSION,
         preset=preset,
         config=msgspec.to_builtins(settings),
-        provenance=provenance(),
+        provenance=before if provenance() in before else (*before, provenance()),
     )
     write_atomic(root / layout.INFO, msgspec.json.format(canonical_json(info), indent=2) + b"\n")
     faces = ingest_faces(Path(settings.faces), found, root, settings.gates, workers, progress)
@@ -417,7 +427,21 @@ def _finish(root: Path, progress: Progress) -> None:
         ordered: list[Clip] = [view.clip for view in dataset]
         if paths != [main] or ordered != dataset.clips:
             write_records(main, ordered)
-            for path in paths:
-                if path != main:
-                    path.unlink()
+            _unlink_others(paths, main)
+        _merge_failures(root)
     shutil.rmtree(root / HIDDEN / "tmp", ignore_errors=True)
+
+
+def _merge_failures(root: Path) -> None:
+    """Past failures of shards into one file."""
+    paths = layout.failures_paths(root)
+    main = root / layout.failures_name(Shard())
+    if paths != [main]:
+        write_records(main, [failure for path in paths for failure in iterate(path, Failure)])
+        _unlink_others(paths, main)
+
+
+def _unlink_others(paths: list[Path], kept: Path) -> None:
+    for path in paths:
+        if path != kept:
+            path.unlink()

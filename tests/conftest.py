@@ -1,0 +1,47 @@
+"""Fixtures of the runs: drawn faces, and a data set that is ingested and planned but not rendered."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from equime.drawn_face import save_default_faces
+from tests import runs
+
+
+@pytest.fixture(scope="session")
+def faces(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A table with three drawn faces, small."""
+    return save_default_faces(tmp_path_factory.mktemp("faces"), 3, size_px=320)
+
+
+@pytest.fixture(scope="session")
+def planned(faces: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A plan of `runs.N_CLIPS` clips of those faces; copy it."""
+    out = tmp_path_factory.mktemp("planned") / "out"
+    code, _, err = runs.call("plan", faces, out, *runs.options())
+    assert code == 0, err
+    return out
+
+
+@pytest.fixture(scope="session")
+def reference(faces: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same, made in one go by one worker; do not change it."""
+    out = tmp_path_factory.mktemp("reference") / "out"
+    code, _, err = runs.call("generate", faces, out, *runs.options(), "--workers", "1")
+    assert code == 0, err
+    return out
+
+
+@pytest.fixture
+def out(planned: Path, tmp_path: Path) -> Path:
+    """A fresh copy of the plan."""
+    return shutil.copytree(planned, tmp_path / "out")
+
+
+@pytest.fixture
+def made(reference: Path, tmp_path: Path) -> Path:
+    """A fresh copy of the finished data set."""
+    return shutil.copytree(reference, tmp_path / "made")
