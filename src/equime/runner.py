@@ -9,8 +9,6 @@ which one was the cause. Here each worker holds one task and its own pipe, so a 
   then an error too. A disk that refuses (`equime.records.disk_error`) is marked ``fatal``: the caller stops.
 * At most ``window`` tasks are taken from the iterator ahead of the results, so memory is flat.
 * A worker is given tasks of the key it had last where there are any, so what it cached for a face is reused.
-
-This module imports nothing heavy: the thread limits must be set before numpy is.
 """
 
 from __future__ import annotations
@@ -228,7 +226,7 @@ class _Pool:
         process = self._context.Process(
             target=_work, args=(theirs, self._factory, self._config, sys.path), daemon=True
         )
-        with _main_hidden():
+        with _one_thread(), _main_hidden():
             process.start()
         theirs.close()
         worker = _Worker(process, ours)
@@ -257,6 +255,24 @@ class _Pool:
 
 
 @contextlib.contextmanager
+def _one_thread() -> Generator[None]:
+    """Start processes in an environment that limits their libraries to one thread.
+
+    It must be there from the first instruction: OpenBLAS reads it when numpy is imported.
+    """
+    before = {name: os.environ.get(name) for name in THREAD_LIMITS}
+    os.environ.update(dict.fromkeys(THREAD_LIMITS, "1"))
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+
+
+@contextlib.contextmanager
 def _main_hidden() -> Generator[None]:
     """Keep multiprocessing from importing the caller's main module in the worker.
 
@@ -277,8 +293,6 @@ def _main_hidden() -> Generator[None]:
 def _work(pipe: Connection, factory: str, config: Any, path: list[str]) -> None:
     """Main function of a worker."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    for name in THREAD_LIMITS:
-        os.environ[name] = "1"
     sys.path[:] = path
     threading.Thread(target=_end_with_parent, daemon=True).start()
     handler: Handler | None = None

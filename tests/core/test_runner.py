@@ -57,7 +57,9 @@ def make_suicide(_: Any) -> Callable[[Any], Any]:
 
 
 def make_environment(_: Any) -> Callable[[str], str | None]:
-    return os.environ.get
+    """The environment that the process was started with, before any library was imported."""
+    pairs = Path("/proc/self/environ").read_text().split("\0")
+    return dict(pair.partition("=")[::2] for pair in pairs).get
 
 
 def tasks(*payloads: Any) -> list[Task]:
@@ -134,9 +136,13 @@ def test_workers_that_die_at_once_end_the_run() -> None:
         list(run(f"{HERE}:make_suicide", None, tasks(*range(100)), workers=1))
 
 
-def test_workers_run_one_thread_each() -> None:
+@pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="reads /proc/self/environ")
+def test_workers_run_one_thread_each(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(THREAD_LIMITS[0], "7")
     found = list(run(f"{HERE}:make_environment", None, tasks(*THREAD_LIMITS), workers=1))
     assert {o.value for o in found} == {"1"}
+    assert os.environ[THREAD_LIMITS[0]] == "7"
+    assert THREAD_LIMITS[-1] not in os.environ
 
 
 def test_a_script_without_main_guard_is_not_run_again(tmp_path: Path) -> None:
