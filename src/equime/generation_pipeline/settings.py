@@ -132,7 +132,7 @@ def make_settings(
         InputError: unknown preset, emotion or renderer, or a format out of range; every problem at once.
     """
     base = _preset(preset)
-    duration_ms = base.duration_ms if duration_s is None else round(duration_s * 1000, 6)
+    duration_ms = base.duration_ms if duration_s is None else round(float(duration_s) * 1000, 6)
     chosen = tuple(base.emotions if emotions is None else emotions)
     fps = base.fps if fps is None else float(fps)
     size_px = base.size_px if size_px is None else size_px
