@@ -35,6 +35,10 @@ FORMAT_VERSION: Final = 1
 """Raised when an older equime could misread what a newer one wrote."""
 
 
+_BLOCK_ROWS: Final = 4096
+"""Rows turned into Arrow at a time; as Python objects they need 15 times the memory."""
+
+
 class Info(Record, frozen=True):
     """``dataset.json``: what the data set is and how it was asked for.
 
@@ -264,7 +268,11 @@ class Dataset:
         """One row per finished clip, in the order of the plan: ids, file, emotion, AUs, timing, captions."""
         import pyarrow as pa  # noqa: PLC0415
 
-        return pa.Table.from_pylist([_row(view) for view in self], schema=_schema())
+        schema, rows = _schema(), map(_row, self)
+        batches = []
+        while block := list(itertools.islice(rows, _BLOCK_ROWS)):
+            batches.append(pa.RecordBatch.from_pylist(block, schema=schema))
+        return pa.Table.from_batches(batches, schema=schema)
 
     def to_pandas(self) -> pd.DataFrame:
         """`to_arrow` as a pandas DataFrame."""
@@ -323,8 +331,8 @@ def read_status(root: Path) -> Status:
     """Counts of a running or dead run, without locks. Raises as `Dataset.open`, also before planning."""
     if (root / layout.INFO).exists() or not (root / layout.FACES).exists():
         read_info(root)
-    done = _spec_ids(layout.clips_paths(root))
-    failed = _spec_ids(layout.failures_paths(root)) - done
+    done = spec_ids(layout.clips_paths(root))
+    failed = spec_ids(layout.failures_paths(root)) - done
     n_specs = count(root / layout.SPECS)
     reasons = Counter(item.reason for item in iterate(root / layout.REJECTED, _Reason))
     return Status(
@@ -339,7 +347,7 @@ def read_status(root: Path) -> Status:
     )
 
 
-def _spec_ids(paths: list[Path]) -> set[str]:
+def spec_ids(paths: list[Path]) -> set[str]:
     """Spec ids that the files speak of; decodes nothing else."""
     decoder = msgspec.json.Decoder(_SpecKey)
     found = set()

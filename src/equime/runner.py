@@ -46,6 +46,9 @@ MAX_ATTEMPTS: Final = 2
 MAX_BAD_STARTS: Final = 3
 """Workers in a row that may die before their first task."""
 
+WORKER_DIED: Final = "WorkerDied"
+"""`TaskError.error` of a task that took its worker down every time."""
+
 Handler = Callable[[Any], Any]
 
 
@@ -67,7 +70,7 @@ class TaskError:
     """Why a task gave no value.
 
     Attributes:
-        error: name of the exception's class, or "WorkerDied".
+        error: name of the exception's class, or `WORKER_DIED`.
         message: one line.
         fatal: True where the disk refused: no other task could do better.
         trace: traceback of the worker, for a developer.
@@ -151,7 +154,7 @@ def _schedule(pool: _Pool, tasks: Iterator[Task], window: int) -> Iterator[Outco
 
 def _died() -> TaskError:
     return TaskError(
-        "WorkerDied",
+        WORKER_DIED,
         f"its worker process died {MAX_ATTEMPTS} times (killed, or out of memory); "
         "try fewer --workers and run the same command again",
     )

@@ -14,7 +14,7 @@ from equime.generation_pipeline.gates import Gates
 from equime.generation_pipeline.progress import Progress
 from equime.generation_pipeline.sources import FaceSource, Found
 from equime.records import Appender, read, write_atomic, write_records
-from equime.runner import Task, run
+from equime.runner import WORKER_DIED, Task, TaskError, run
 from equime.types import Face, Record, Rejection
 
 FACTORY = "equime.generation_pipeline.ingest:make_ingest"
@@ -86,10 +86,23 @@ def _look(todo: list[FaceSource], root: Path, gates: Gates, workers: int, progre
     tasks = (Task(key=item.path, payload=item) for item in todo)
     with Appender(root / layout.FACES) as faces, Appender(root / layout.REJECTED) as rejected:
         for outcome in run(FACTORY, config, tasks, workers=min(workers, len(todo))):
-            if outcome.error is not None:
-                raise WorkError(f"{outcome.task.payload.file}: {outcome.error.message}")
-            (faces if isinstance(outcome.value, Face) else rejected).append(outcome.value)
+            result = (
+                outcome.value if outcome.error is None else _given_up(outcome.task.payload, outcome.error)
+            )
+            (faces if isinstance(result, Face) else rejected).append(result)
             progress.advance()
+
+
+def _given_up(item: FaceSource, error: TaskError) -> Rejection:
+    """An image that no worker survives is turned away like any other bad image; the run goes on.
+
+    Raises:
+        WorkError: for any other error, as it concerns more than this image.
+    """
+    if error.error != WORKER_DIED:
+        raise WorkError(error.message if error.fatal else f"{item.file}: {error.message}")
+    message = f"{error.message}; make the image smaller"
+    return Rejection(path=item.path, reason="unreadable", message=message, subject_id=item.subject_id)
 
 
 def _settle(

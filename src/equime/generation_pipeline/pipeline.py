@@ -17,7 +17,7 @@ from typing import Any, Final
 import msgspec
 
 from equime import layout
-from equime.dataset import FORMAT_VERSION, Dataset, Info, read_info, read_status
+from equime.dataset import FORMAT_VERSION, Dataset, Info, read_info, read_status, spec_ids
 from equime.errors import InputError, WorkError
 from equime.generation_pipeline import render
 from equime.generation_pipeline.design import Design
@@ -374,7 +374,7 @@ def _render_all(
     settings: Settings, root: Path, part: Shard, workers: int, limit: int | None, progress: Progress
 ) -> tuple[int, int]:
     """Make every clip of this part; returns how many were rendered and how many adopted."""
-    done = {clip.spec_id for clip in Dataset.open(root).clips}
+    done = spec_ids(layout.clips_paths(root))
     n_todo = sum(1 for _ in _jobs(settings, root, part, done, limit))
     progress.start("clips", n_todo, 0)
     if n_todo == 0:
