@@ -130,11 +130,10 @@ def against_x264(folder: Path, n_clips: int) -> None:
     table, out = make_dataset(folder, n_clips)
     dataset = Dataset.open(out)
     settings = make_settings(table, clips=n_clips, seed=1)
-    by_id = {face.face_id: face for face in dataset.faces}
     work = render.make_render(render.RenderConfig(str(out), str(folder / "work"), settings))
     stages, wholes, alones, sizes = Stages(), [], [], []
     for number, spec in enumerate(dataset.specs):
-        face = by_id[spec.face_id]
+        face = dataset.faces[spec.face_id]
         job = render.Job(
             msgspec.json.encode(spec),
             msgspec.json.encode(face),
