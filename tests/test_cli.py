@@ -8,8 +8,12 @@ from pathlib import Path
 import pytest
 
 import equime
+from equime.action_units import ACTION_UNITS
 from equime.cli.app import run
+from equime.dataset import Dataset
+from equime.drawn_face import save_default_faces
 from equime.errors import InputError
+from equime.generation_pipeline import demo
 from tests import runs
 
 
@@ -165,3 +169,48 @@ def test_the_installed_command_answers() -> None:
     assert code == 0, err
     for command in ("demo", "generate", "plan", "preview", "validate", "status", "describe", "ground-truth"):
         assert command in text
+
+
+def test_au_table_measures_every_action_unit(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    source = save_default_faces(tmp_path / "faces", 1, size_px=400)
+    assert run(["au-table", str(source), "--size", "256", "--json"]) == 0
+    results = json.loads(capsys.readouterr().out)["results"]
+    assert {result["au"] for result in results} == set(ACTION_UNITS)
+    smile = next(result for result in results if result["au"] == 12)
+    assert smile["cosine"] > 0.5
+
+
+def test_demo_says_what_it_relaxes_and_leaves_a_contact_sheet(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(demo, "N_DRAWN", 1)
+    out = tmp_path / "demo"
+    arguments = [
+        "demo",
+        str(out),
+        "--clips",
+        "10",
+        "--size",
+        "64",
+        "--renderer",
+        runs.RENDERER,
+        "--workers",
+        "1",
+    ]
+    assert run(arguments) == 0
+    printed = capsys.readouterr()
+    assert "relaxes the gates (max_smile = 1" in printed.err
+    assert f"contact sheet: {out / 'reports' / 'preview.png'}" in printed.out
+    assert (out / "reports" / "preview.png").is_file()
+    data = Dataset.open(out)
+    assert "astronaut" in {face.subject_id for face in data.faces.values()}
+    assert len({view.spec.subject_id for view in data}) == 2
+    assert run(["validate", str(out)]) == 0
+    assert run(arguments) == 0
+
+
+def test_demo_leaves_somebody_elses_folder_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "notes.txt").write_text("mine")
+    assert run(["demo", str(tmp_path)]) == 2
+    assert "holds notes.txt" in last_error(capsys)[0]
+    assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import json
 import os
@@ -336,3 +337,26 @@ def test_source_changed_after_planning(out: Path, faces: Path, tmp_path: Path) -
     assert code == 1
     assert "changed since it was ingested" in err
     assert msgspec.json.decode((out / "failures.jsonl").read_bytes().splitlines()[0])["error"] == "WorkError"
+
+
+def fill(path: Path) -> None:
+    """Write until the disk is full."""
+    with path.open("wb", buffering=0) as file, contextlib.suppress(OSError):
+        while True:
+            file.write(b"x" * 4096)
+
+
+def test_a_full_disk_at_the_very_end_names_the_file(
+    faces: Path, made: Path, small_disk: Path, reference: Path
+) -> None:
+    """All clips are there, the tables do not fit: again a clear stop, and nothing lost."""
+    out = shutil.copytree(made, small_disk / "out")
+    (out / "tables" / "au_curves.parquet").unlink()
+    fill(small_disk / "ballast")
+    code, _, err = runs.generate(faces, out)
+    assert code == 1
+    assert err.splitlines()[-1].startswith(f"error: {out}")
+    assert "No space left on device; free some space" in err
+    (small_disk / "ballast").unlink()
+    assert runs.generate(faces, out)[0] == 0
+    assert runs.digests(out) == runs.digests(reference)

@@ -108,7 +108,7 @@ def plan(
 @app.command()
 def demo(
     out: o.Out,
-    clips: Annotated[int, typer.Option(help="Clips in total.")] = 10,
+    clips: Annotated[int, typer.Option(help="Clips in total.")] = 25,
     seed: o.Seed = 0,
     workers: o.Workers = None,
     size: o.Size = None,

@@ -59,10 +59,9 @@ class ProgressView:
 
     def _line(self) -> None:
         rate = self._rate()
-        left_s = (self._n_total - self._n_done) / rate if rate else 0.0
-        self.note(
-            f"{LABELS[self._stage]}: {self._n_done} of {self._n_total}, {rate:.2f}/s, {clock(left_s)} left"
-        )
+        n_left = self._n_total - self._n_done
+        left = f", {clock(n_left / rate)} left" if rate and n_left else ""
+        self.note(f"{LABELS[self._stage]}: {self._n_done} of {self._n_total}, {rate:.2f}/s{left}")
 
     def _end_stage(self) -> None:
         if self._bars is not None:

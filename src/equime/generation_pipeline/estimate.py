@@ -16,10 +16,10 @@ from equime.generation_pipeline.settings import Settings
 from equime.records import read
 from equime.types import Clip, Record, Rejection
 
-BITS_PER_PIXEL: Final = 0.060
+BITS_PER_PIXEL: Final = 0.36
 """Of a mesh clip at crf 18, veryfast, 512 px, 24 fps; see `BASIS`."""
 
-PIXELS_PER_SECOND: Final = 25e6
+PIXELS_PER_SECOND: Final = 36e6
 """Rendered and encoded pixels per second of one worker; see `BASIS`."""
 
 EXTRA_BYTES: Final = 60_000
