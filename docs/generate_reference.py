@@ -41,6 +41,7 @@ from equime.generation_pipeline import (
 )
 
 FOLDER: Final = Path(__file__).parent / "reference"
+GRAPH_PAGE: Final = Path(__file__).parent / "causal-model.md"
 NOTE: Final = (
     "<!-- Written by docs/generate_reference.py from the code; do not edit. `make docs` writes it again. -->"
 )
@@ -458,27 +459,37 @@ def page(name: str) -> str:
     return f"{NOTE}\n\n{PAGES[name]()}\n"
 
 
-def outdated() -> list[str]:
-    """Pages that the code would write otherwise."""
-    return [
-        name
-        for name in PAGES
-        if not (FOLDER / name).is_file() or (FOLDER / name).read_text("utf-8") != page(name)
-    ]
+def with_graph(text: str) -> str:
+    """A page with the causal model's graph between its two marks."""
+    mermaid = f"<!-- graph -->\n```mermaid\n{graph.to_mermaid()}```\n<!-- /graph -->"
+    return re.sub(r"<!-- graph -->.*<!-- /graph -->", lambda _: mermaid, text, flags=re.DOTALL)
+
+
+def pages() -> Iterator[tuple[Path, str]]:
+    """Every file that this program writes, and its content."""
+    for name in PAGES:
+        yield FOLDER / name, page(name)
+    yield GRAPH_PAGE, with_graph(GRAPH_PAGE.read_text("utf-8"))
+
+
+def outdated() -> list[tuple[Path, str]]:
+    """Files that the code would write otherwise."""
+    return [(path, text) for path, text in pages() if not path.is_file() or path.read_text("utf-8") != text]
 
 
 def main() -> int:
     """Write the pages, or check them."""
     changed = outdated()
-    if "--check" in sys.argv[1:]:
-        for name in changed:
-            print(f"docs/reference/{name}: out of date; run make docs", file=sys.stderr)
-        return 1 if changed else 0
+    check = "--check" in sys.argv[1:]
     FOLDER.mkdir(exist_ok=True)
-    for name in changed:
-        (FOLDER / name).write_text(page(name), "utf-8")
-        print(f"docs/reference/{name}")
-    return 0
+    for path, text in changed:
+        name = path.relative_to(FOLDER.parents[1])
+        if check:
+            print(f"{name}: out of date; run make docs", file=sys.stderr)
+        else:
+            path.write_text(text, "utf-8")
+            print(name)
+    return 1 if check and changed else 0
 
 
 if __name__ == "__main__":
