@@ -109,15 +109,15 @@ MUSCLES: Final[dict[int, tuple[Muscle, ...]]] = {
     7: (Lid(upper_gap=0.22, lower_gap=0.30), Sheet(a.EYE_INNER, 0.9, 0.0, (10.0, 6.0, 5.0, 8.0), offset_mm=(5.0, -6.0))),
     9: (
         Linear(a.ALA, a.NASAL_ROOT, 5.0, 13.0, beyond_mm=9.0),
-        Sheet(a.UPPER_LIP_SIDE, 0.2, 3.0, (11.0, 12.0, 16.0, 9.0), lips="upper"),
-        Sheet(a.UPPER_LIP_SIDE, 0.0, 1.2, (13.0, 14.0, 16.0, 16.0)),
+        Sheet(a.UPPER_LIP_SIDE, 0.2, 1.8, (11.0, 12.0, 16.0, 9.0), lips="upper"),
+        Sheet(a.UPPER_LIP_SIDE, 0.0, 1.6, (13.0, 14.0, 16.0, 16.0)),
         Sheet(a.BROW_INNER, -1.0, -2.0, (11.0, 10.0, 12.0, 12.0)),
         Sheet(a.NOSE_SIDE, -0.2, 2.0, (9.0, 9.0, 14.0, 8.0)),
     ),
     10: (
-        Linear(a.UPPER_LIP_SIDE, a.INFRAORBITAL, 6.0, 15.0, beyond_mm=5.0, reach=0.95, lips="upper"),
+        Linear(a.UPPER_LIP_SIDE, a.INFRAORBITAL, 4.0, 15.0, beyond_mm=5.0, reach=0.95, lips="upper"),
         Linear(a.ALA, a.INFRAORBITAL, 1.6, 10.0, beyond_mm=5.0),
-        Sheet(a.UPPER_LIP_SIDE, 0.0, 2.2, (13.0, 14.0, 16.0, 16.0)),
+        Sheet(a.UPPER_LIP_SIDE, 0.0, 3.0, (13.0, 14.0, 16.0, 16.0)),
     ),
     12: (
         Linear(a.MOUTH_CORNER, a.CHEEK_BONE, 10.0, 19.0, beyond_mm=20.0, reach=0.8, turn_deg=-4.0),
