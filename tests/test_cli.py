@@ -173,7 +173,7 @@ def test_the_installed_command_answers() -> None:
 
 def test_au_table_measures_every_action_unit(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     source = save_default_faces(tmp_path / "faces", 1, size_px=400)
-    assert run(["au-table", str(source), "--size", "256", "--json"]) == 0
+    assert run(["au-table", str(source), "--size", "128", "--json"]) == 0
     results = json.loads(capsys.readouterr().out)["results"]
     assert {result["au"] for result in results} == set(ACTION_UNITS)
     smile = next(result for result in results if result["au"] == 12)

@@ -46,7 +46,7 @@ def make_dataset(root: Path, specs: list[ClipSpec]) -> Dataset:
         format_version=FORMAT_VERSION,
         preset=None,
         config={},
-        provenance=Provenance(versions={}, python="3", platform="test", commit=None),
+        provenance=(Provenance(versions={}, python="3", platform="test", commit=None),),
     )
     root.mkdir(parents=True, exist_ok=True)
     (root / layout.INFO).write_bytes(canonical_json(info))

@@ -136,7 +136,7 @@ BAD = [
 ]
 
 
-@pytest.mark.parametrize(("do", "message"), BAD, ids=[str(d)[:40] for d, _ in BAD])
+@pytest.mark.parametrize(("do", "message"), BAD, ids=[f"{next(iter(d))}: {message}" for d, message in BAD])
 def test_bad_interventions_are_explained(do: dict[str, Any], message: str) -> None:
     with pytest.raises(InputError, match=message):
         sample(do)
