@@ -268,79 +268,74 @@ def build(landmarks: NDArray[np.floating], lip_seam: F64, size: int, px_per_mm: 
         size: side of the crop in pixels.
         px_per_mm: its scale.
     """
-    points = np.asarray(landmarks, np.float64)[:N_SKIN_LANDMARKS].copy()
-    for eye in (a.RIGHT, a.LEFT):
-        _inset_lids(points, list(a.UPPER_LID[eye][1:-1]), list(a.LOWER_LID[eye][1:-1]), px_per_mm)
-    points[list(a.UPPER_SEAM), :2] = lip_seam[:, 0]
-    points[list(a.LOWER_SEAM), :2] = lip_seam[:, 1]
-    parents, skin = split_long_edges(points[:, :2], LONGEST_MM * px_per_mm)
-    points = np.vstack([points, points[parents].mean(axis=1)])
-    n_face = len(points)
-
-    oval = np.array(a.FACE_OVAL, np.int32)
-    ring = _ring(oval, points, size, px_per_mm, n_face)
-    n_ring = len(ring.xy)
-
-    next_vertex = n_face + n_ring
-    holes = []
-    rims: tuple[tuple[tuple[int, ...], tuple[int, ...], bool], ...] = (
-        (a.UPPER_LID[a.RIGHT], a.LOWER_LID[a.RIGHT], True),
-        (a.UPPER_LID[a.LEFT], a.LOWER_LID[a.LEFT], True),
-        (a.UPPER_SEAM, a.LOWER_SEAM, False),
-    )
-    for upper, lower, keeps in rims:
-        hole = _aperture(list(upper), list(lower), next_vertex, keeps)
-        holes.append(hole)
-        next_vertex += 2 * len(hole.upper)
-    right_eye, left_eye, mouth_hole = holes
-
-    xy = np.vstack([points[:, :2], ring.xy, np.zeros((next_vertex - n_face - n_ring, 2))])
-    depth = np.concatenate([points[:, 2], ring.depth, np.zeros(next_vertex - n_face - n_ring)])
+    points, skin = _skin(landmarks, lip_seam, px_per_mm)
+    ring = _ring(np.array(a.FACE_OVAL, np.int32), points, size, px_per_mm, len(points))
+    n_skin = len(points) + len(ring.xy)
+    holes = _apertures(n_skin)
+    n_veil = 2 * sum(len(hole.upper) for hole in holes)
+    xy = np.vstack([points[:, :2], ring.xy, np.zeros((n_veil, 2))])
+    depth = np.concatenate([points[:, 2], ring.depth, np.zeros(n_veil)])
+    alpha = np.ones(len(xy))
     for hole in holes:
         xy[hole.veil_upper], xy[hole.veil_lower] = hole.inner(xy, px_per_mm)
         depth[hole.veil_upper], depth[hole.veil_lower] = depth[hole.upper], depth[hole.lower]
-
+        alpha[hole.veil_upper[1:-1]] = alpha[hole.veil_lower[1:-1]] = 0.0
     behind, slices = [], []
     for hole in holes:
-        x0, y0, x1, y1 = _behind_box(xy, hole, px_per_mm)
-        nx, ny = EYE_GRID if hole.keeps_texture else MOUTH_GRID
-        grid, quads = _grid(x0, y0, x1, y1, nx, ny, next_vertex)
+        grid, quads = _behind(xy, hole, px_per_mm)
         level = depth[np.concatenate([hole.upper, hole.lower])].mean()
-        xy, depth = np.vstack([xy, grid]), np.concatenate([depth, np.full(len(grid), level)])
+        slices.append(slice(len(xy), len(xy) + len(grid)))
         behind.append(quads)
-        slices.append(slice(next_vertex, next_vertex + len(grid)))
-        next_vertex += len(grid)
-
-    follows = np.ones(len(xy))
-    follows[n_face : n_face + n_ring] = ring.follows_head
-    is_skin = np.zeros(len(xy), bool)
-    is_skin[: n_face + n_ring] = follows[: n_face + n_ring] > 0
-    alpha = np.ones(len(xy))
-    for hole in holes:
-        alpha[hole.veil_upper[1:-1]] = 0.0
-        alpha[hole.veil_lower[1:-1]] = 0.0
+        xy, depth = np.vstack([xy, grid]), np.concatenate([depth, np.full(len(grid), level)])
+    n_behind = len(xy) - len(alpha)
+    follows = np.concatenate([np.ones(len(points)), ring.follows_head, np.ones(n_veil + n_behind)])
     lip = np.zeros(len(xy), np.int8)
-    lip[mouth_hole.upper[1:-1]], lip[mouth_hole.lower[1:-1]] = 1, -1
-    veils = [_veil_triangles(hole) for hole in holes]
-    # Lower skin first: an upper lid that closes lies over the lower one.
-    skin = skin[np.argsort(-points[skin, 1].mean(axis=1), kind="stable")]
+    lip[holes[2].upper[1:-1]], lip[holes[2].lower[1:-1]] = 1, -1
     return FaceMesh(
         xy=xy,
         depth=depth,
         follows_head=follows,
-        is_skin=is_skin,
+        is_skin=(np.arange(len(xy)) < n_skin) & (follows > 0),
         lip=lip,
         eye_triangles=np.vstack(behind[:2]),
         mouth_triangles=behind[2],
         still_triangles=ring.still,
         skin_triangles=np.vstack([ring.moving, skin]).astype(np.int32),
-        veil_triangles=np.vstack(veils),
-        alpha=alpha,
-        apertures=(right_eye, left_eye, mouth_hole),
+        veil_triangles=np.vstack([_veil_triangles(hole) for hole in holes]),
+        alpha=np.concatenate([alpha, np.ones(n_behind)]),
+        apertures=holes,
         eyeballs=(slices[0], slices[1]),
         mouth=slices[2],
         px_per_mm=px_per_mm,
     )
+
+
+def _skin(landmarks: NDArray[np.floating], lip_seam: F64, px_per_mm: float) -> tuple[F64, I32]:
+    """Vertices (n, 3) of the face and its triangles in paint order."""
+    points = np.asarray(landmarks, np.float64)[:N_SKIN_LANDMARKS].copy()
+    for eye in (a.RIGHT, a.LEFT):
+        _inset_lids(points, list(a.UPPER_LID[eye][1:-1]), list(a.LOWER_LID[eye][1:-1]), px_per_mm)
+    points[list(a.UPPER_SEAM), :2] = lip_seam[:, 0]
+    points[list(a.LOWER_SEAM), :2] = lip_seam[:, 1]
+    parents, triangles = split_long_edges(points[:, :2], LONGEST_MM * px_per_mm)
+    points = np.vstack([points, points[parents].mean(axis=1)])
+    # Lower skin first: an upper lid that closes lies over the lower one.
+    return points, triangles[np.argsort(-points[triangles, 1].mean(axis=1), kind="stable")]
+
+
+def _apertures(first: int) -> tuple[Aperture, Aperture, Aperture]:
+    """Right eye, left eye and mouth, their veils' vertices numbered from ``first``."""
+    right = _aperture(list(a.UPPER_LID[a.RIGHT]), list(a.LOWER_LID[a.RIGHT]), first, True)
+    first += 2 * len(right.upper)
+    left = _aperture(list(a.UPPER_LID[a.LEFT]), list(a.LOWER_LID[a.LEFT]), first, True)
+    first += 2 * len(left.upper)
+    return right, left, _aperture(list(a.UPPER_SEAM), list(a.LOWER_SEAM), first, False)
+
+
+def _behind(xy: F64, hole: Aperture, px_per_mm: float) -> tuple[F64, I32]:
+    """The grid behind a hole, its vertices numbered on from ``xy``'s."""
+    nx, ny = EYE_GRID if hole.keeps_texture else MOUTH_GRID
+    return _grid(*_behind_box(xy, hole, px_per_mm), nx, ny, len(xy))
 
 
 def _inset_lids(points: F64, upper: list[int], lower: list[int], px_per_mm: float) -> None:
