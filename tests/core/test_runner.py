@@ -88,11 +88,11 @@ def test_no_more_tasks_are_taken_than_the_window() -> None:
 
 
 def test_a_key_stays_with_its_worker() -> None:
-    work = [Task(key=key, payload=key) for key in "aaaabbbb"]
-    outcomes = list(run(f"{HERE}:make_pid", None, work, workers=2))
-    pids = {key: {o.value[0] for o in outcomes if o.value[1] == key} for key in "ab"}
-    assert len(pids["a"]) == 1
-    assert os.getpid() not in pids["a"]
+    """A worker takes up another's key only when its own is done, so of four pairs at most three occur."""
+    work = [Task(key=key, payload=key) for key in "abababababab"]
+    pairs = {o.value for o in run(f"{HERE}:make_pid", None, work, workers=2)}
+    assert len(pairs) <= 3
+    assert os.getpid() not in {pid for pid, _ in pairs}
 
 
 def test_exceptions_are_data(tmp_path: Path) -> None:
