@@ -42,7 +42,7 @@ def prose(page: Path) -> str:
 
 
 @pytest.fixture(scope="module")
-def reference() -> ModuleType:
+def generator() -> ModuleType:
     spec = importlib.util.spec_from_file_location(
         "generate_reference", ROOT / "docs" / "generate_reference.py"
     )
@@ -53,11 +53,11 @@ def reference() -> ModuleType:
     return module
 
 
-def test_reference_is_up_to_date(reference: ModuleType) -> None:
-    assert [str(path.relative_to(ROOT)) for path, _ in reference.outdated()] == [], "run make docs"
+def test_reference_is_up_to_date(generator: ModuleType) -> None:
+    assert [str(path.relative_to(ROOT)) for path, _ in generator.outdated()] == [], "run make docs"
 
 
-def test_every_field_of_a_record_is_explained_by_its_docstring(reference: ModuleType) -> None:
+def test_every_field_of_a_record_is_explained_by_its_docstring(generator: ModuleType) -> None:
     explained = {
         "Captions",
         "Clip",
@@ -69,10 +69,10 @@ def test_every_field_of_a_record_is_explained_by_its_docstring(reference: Module
         "RunReport",
         "Settings",
     }
-    for _, _, classes in reference.RECORDS:
+    for _, _, classes in generator.RECORDS:
         for record in classes:
             if record.__name__ in explained:
-                _, meanings = reference.split_docstring(record)
+                _, meanings = generator.split_docstring(record)
                 assert set(record.__struct_fields__) <= set(meanings), record.__name__
 
 
@@ -86,8 +86,8 @@ def command_lines() -> Iterator[tuple[str, str]]:
             yield str(page.relative_to(ROOT)), found[1]
 
 
-def test_named_commands_and_options_exist(reference: ModuleType) -> None:
-    commands: dict[str, Any] = reference.commands()
+def test_named_commands_and_options_exist(generator: ModuleType) -> None:
+    commands: dict[str, Any] = generator.commands()
     options = {name: {o for p in c.params for o in p.opts} for name, c in commands.items()}
     wrong = []
     seen = set()
@@ -104,8 +104,8 @@ def test_named_commands_and_options_exist(reference: ModuleType) -> None:
     assert set(commands) <= seen
 
 
-def test_options_named_alone_belong_to_a_command(reference: ModuleType) -> None:
-    known = {o for c in reference.commands().values() for p in c.params for o in p.opts}
+def test_options_named_alone_belong_to_a_command(generator: ModuleType) -> None:
+    known = {o for c in generator.commands().values() for p in c.params for o in p.opts}
     known |= {"--no-deps", "--check", "--help", "--version"}
     for page in GUIDES:
         for option in re.findall(r"`(--[a-z0-9-]+)[^`]*`", prose(page)):
@@ -190,7 +190,7 @@ def test_files_of_the_project_that_are_named_exist(name: str) -> None:
     assert [path for path in named if not (ROOT / path).exists()] == []
 
 
-def test_modules_that_python_blocks_import_exist() -> None:
+def test_python_blocks_are_python() -> None:
     for page in WRITTEN:
         for info, body in blocks(page):
             if info[:1] == ["python"]:
@@ -253,7 +253,7 @@ def test_examples_of_the_other_pages(name: str, after_tutorial: Path) -> None:
         run_block("python", "\n".join(python), after_tutorial)
 
 
-def test_type_hints_of_the_commands_resolve(reference: ModuleType) -> None:
+def test_type_hints_of_the_commands_resolve(generator: ModuleType) -> None:
     """The reference reads them to say what kind of value an option takes."""
-    for command in reference.commands().values():
+    for command in generator.commands().values():
         assert typing.get_type_hints(command.callback)
