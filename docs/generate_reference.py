@@ -21,8 +21,8 @@ import typer.main
 
 from equime import action_units, dataset, locks, provenance, types, validation, video
 from equime.cli import app as cli
+from equime.face import anatomy, muscles
 from equime.generation_pipeline import (
-    anatomy,
     au_sets,
     caption_parser,
     confounders,
@@ -32,7 +32,6 @@ from equime.generation_pipeline import (
     graph,
     interventions,
     mechanisms,
-    muscles,
     pipeline,
     priors,
     settings,

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from equime.drawn_face import DrawnFace, default_faces, describe_face
-from equime.generation_pipeline import landmarks as lm
-from equime.generation_pipeline.alignment import align, aligned_crop, px_per_mm, scale_points
+from equime.face import landmarks as lm
+from equime.face.alignment import align, aligned_crop, px_per_mm, scale_points
 from equime.generation_pipeline.renderers import FaceInput
 from equime.generation_pipeline.renderers.mesh import MeshRenderer, PreparedMesh
 from equime.types import AuPeak, Camera, ClipSpec, Declared, Face, FaceQuality, Phases

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from equime.errors import InputError, WorkError
-from equime.generation_pipeline.alignment import (
+from equime.face.alignment import (
     EYE_DISTANCE,
     EYES_HEIGHT,
     LEFT_EYE,

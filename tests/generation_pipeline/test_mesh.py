@@ -10,9 +10,9 @@ import pytest
 from numpy.typing import NDArray
 
 from equime.action_units import ACTION_UNITS
-from equime.generation_pipeline import anatomy as a
+from equime.face import anatomy as a
+from equime.face.muscles import MUSCLES
 from equime.generation_pipeline.ground_truth import GroundTruth
-from equime.generation_pipeline.muscles import MUSCLES
 from equime.generation_pipeline.renderers import Yuv
 from equime.generation_pipeline.renderers.mesh import PreparedMesh
 from equime.generation_pipeline.trajectory import trajectory

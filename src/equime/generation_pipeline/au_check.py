@@ -26,8 +26,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from equime.action_units import ACTION_UNITS, intensity
-from equime.generation_pipeline import anatomy as a
-from equime.generation_pipeline import landmarks as lm
+from equime.face import anatomy as a
+from equime.face import landmarks as lm
 from equime.generation_pipeline.ground_truth import GroundTruth
 from equime.generation_pipeline.renderers import FaceInput
 from equime.generation_pipeline.renderers.mesh import MeshRenderer, PreparedMesh

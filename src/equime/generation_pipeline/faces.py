@@ -1,8 +1,4 @@
-"""Image to Face or Rejection, and Face to what a renderer needs.
-
-Crops are not stored (their licence is the photograph's): they are made again from the source image and the
-recorded transform, and the digest of the image says whether it is still the same one.
-"""
+"""Image to Face or Rejection, and Face to what a renderer needs."""
 
 from __future__ import annotations
 
@@ -13,16 +9,16 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from equime.errors import WorkError
-from equime.generation_pipeline import landmarks as lm
-from equime.generation_pipeline.alignment import align, aligned_crop, px_per_mm, scale_points
+from equime.face import landmarks as lm
+from equime.face.alignment import align, aligned_crop, px_per_mm, scale_points
+from equime.face.images import SourceImage, UnreadableImageError, decode, read_bytes
+from equime.face.source import source_crop, stored_landmarks
 from equime.generation_pipeline.gates import Gates, failures
-from equime.generation_pipeline.images import SourceImage, UnreadableImageError, decode, read_bytes
 from equime.generation_pipeline.quality import measure
 from equime.generation_pipeline.renderers import FaceInput
 from equime.generation_pipeline.sources import FaceSource
 from equime.seeding import content_id
-from equime.types import CROP_PX, N_LANDMARKS, Face, FaceQuality, Rejection
+from equime.types import CROP_PX, Face, FaceQuality, Rejection
 
 ALIGNER: Final = "mediapipe-face-mesh-0.10.21/eyes-mouth-1"
 """Detector and alignment; part of every face id. Raise the number when landmarks or crops change."""
@@ -158,40 +154,10 @@ def load_face(face: Face, faces_root: Path, dataset_root: Path, size_px: int) ->
     Raises:
         WorkError: the image or the landmarks are gone, changed or damaged.
     """
-    base = faces_root if faces_root.is_dir() else faces_root.parent
-    image = _same_image(face, base / face.path)
-    crop = aligned_crop(image, np.array(face.to_crop, np.float64).reshape(2, 3), size_px)
-    points = _load_landmarks(face, dataset_root / face.landmarks)
+    crop = source_crop(face, faces_root, size_px)
     return FaceInput(
         face=face,
         image=crop,
-        landmarks=scale_points(points, size_px),
+        landmarks=scale_points(stored_landmarks(face, dataset_root), size_px),
         px_per_mm=face.px_per_mm * size_px / CROP_PX,
     )
-
-
-def _same_image(face: Face, file: Path) -> NDArray[np.uint8]:
-    hint = "put the image back or start a new data set"
-    try:
-        data, sha256 = read_bytes(file)
-        if sha256 != face.sha256:
-            raise WorkError(
-                f"{file}: changed since it was ingested (sha256 {sha256[:12]}..., recorded "
-                f"{face.sha256[:12]}...) for subject {face.subject_id}; {hint}"
-            )
-        return decode(data)
-    except UnreadableImageError as error:
-        raise WorkError(f"{file}: the source image of subject {face.subject_id} {error}; {hint}") from error
-
-
-def _load_landmarks(face: Face, file: Path) -> NDArray[np.float32]:
-    hint = "remove the face's line from faces.jsonl so that it is ingested again"
-    try:
-        points = np.load(file, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise WorkError(
-            f"{file}: landmarks of subject {face.subject_id} cannot be read ({error}); {hint}"
-        ) from error
-    if points.shape != (N_LANDMARKS, 3):
-        raise WorkError(f"{file}: landmarks of shape {points.shape}, expected ({N_LANDMARKS}, 3); {hint}")
-    return np.asarray(points, np.float32)

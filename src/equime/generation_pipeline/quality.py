@@ -13,8 +13,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from equime.generation_pipeline import landmarks as lm
-from equime.generation_pipeline.alignment import EYES_TO_MOUTH, LEFT_IRIS, RIGHT_IRIS
+from equime.face import landmarks as lm
+from equime.face.alignment import EYES_TO_MOUTH, LEFT_IRIS, RIGHT_IRIS
 from equime.types import FaceQuality
 
 Points = NDArray[np.float32]

@@ -12,7 +12,7 @@ from typing import Any, Final
 import msgspec
 
 from equime.errors import InputError
-from equime.generation_pipeline.images import IMAGE_SUFFIXES
+from equime.face.images import IMAGE_SUFFIXES
 from equime.types import Declared, Gender, Record, Rejection
 
 UNKNOWN_LICENCE: Final = "unknown"

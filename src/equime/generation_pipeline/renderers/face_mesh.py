@@ -16,7 +16,7 @@ from importlib import resources
 import numpy as np
 from numpy.typing import NDArray
 
-from equime.generation_pipeline import anatomy as a
+from equime.face import anatomy as a
 
 F64 = NDArray[np.float64]
 I32 = NDArray[np.int32]

@@ -13,8 +13,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from equime.generation_pipeline import anatomy as a
-from equime.generation_pipeline.muscles import FaceFrame, SkinPoints, displacement_mm
+from equime.face import anatomy as a
+from equime.face.muscles import FaceFrame, SkinPoints, displacement_mm
 
 F32 = NDArray[np.float32]
 F64 = NDArray[np.float64]

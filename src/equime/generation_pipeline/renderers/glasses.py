@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from equime.generation_pipeline import anatomy as a
+from equime.face import anatomy as a
 from equime.generation_pipeline.renderers import raster
 
 U8 = NDArray[np.uint8]

@@ -14,8 +14,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from equime.generation_pipeline import anatomy as a
-from equime.generation_pipeline import muscles
+from equime.face import anatomy as a
+from equime.face import muscles
 from equime.generation_pipeline.renderers import (
     FaceInput,
     Params,

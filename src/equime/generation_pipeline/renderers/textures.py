@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from equime.generation_pipeline import anatomy as a
+from equime.face import anatomy as a
 from equime.generation_pipeline.renderers import raster
 from equime.generation_pipeline.renderers.face_mesh import FaceMesh
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image, ImageCms
 
-from equime.generation_pipeline.images import BACKDROP, UnreadableImageError, decode, read_image, to_8_bit
+from equime.face.images import BACKDROP, UnreadableImageError, decode, read_image, to_8_bit
 
 
 @pytest.fixture(scope="module")

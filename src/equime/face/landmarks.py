@@ -21,7 +21,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from equime.generation_pipeline.alignment import warp
+from equime.face.alignment import warp
 from equime.types import N_LANDMARKS
 
 _DETECT_PX: Final = 640  # the detectors look at 128 and 192 px; more only costs time

@@ -23,7 +23,7 @@ from typing import Final, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from equime.generation_pipeline import anatomy as a
+from equime.face import anatomy as a
 
 Array = NDArray[np.float64]
 Anchor = int | a.Pair

@@ -1,0 +1,1 @@
+"""Measures clips: visual quality, sequence quality, ground truth, distributions; gates and reports."""
