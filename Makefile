@@ -3,9 +3,11 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+TORCH := $(VENV)/.torch
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 WORKERS ?= $(shell nproc 2>/dev/null || echo 2)
 
-.PHONY: setup demo test lint types bench au-table docs clean
+.PHONY: setup torch demo test lint types bench au-table docs clean
 
 setup: $(READY)
 
@@ -13,9 +15,18 @@ $(READY): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "error: Python 3.11 or newer is needed; call make PYTHON=python3.11"; exit 3; }
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	# --no-deps: the lock is complete, and mediapipe's own pins are stale (see docs/install.md).
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -r requirements.lock
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	$(PIP) --no-deps -r requirements.lock
+	$(PIP) --no-deps --no-build-isolation -e .
 	touch $(READY)
+
+# torch and piq (the extra "quality"): for the tests, and for BRISQUE, CLIP-IQA, LPIPS. torch itself with what
+# it depends on, at the lock's versions: which packages that are depends on the machine.
+torch: $(TORCH)
+
+$(TORCH): $(READY) requirements-torch.lock
+	$(PIP) -c requirements.lock -c requirements-torch.lock torch
+	$(PIP) --no-deps -r requirements-torch.lock
+	touch $(TORCH)
 
 demo: $(READY)
 	$(BIN)/equime demo demo
@@ -27,11 +38,12 @@ lint: $(READY)
 types: $(READY)
 	$(BIN)/mypy
 
-test: $(READY) lint types
+test: $(TORCH) lint types
 	$(BIN)/python -m pytest -n $(WORKERS)
 
-bench: $(READY)
+bench: $(TORCH)
 	$(BIN)/python bench/pipeline.py
+	$(BIN)/python bench/evaluation.py
 
 au-table: $(READY)
 	$(BIN)/equime au-table

@@ -19,8 +19,11 @@ from typing import Any, Final
 import msgspec
 import typer.main
 
+from metrics_page import metrics_page
+
 from equime import action_units, dataset, locks, provenance, types, validation, video
 from equime.cli import app as cli
+from equime.evaluation_framework import rules
 from equime.face import anatomy, muscles
 from equime.generation_pipeline import (
     au_sets,
@@ -78,7 +81,11 @@ def commands() -> dict[str, Any]:
     """Commands of `equime` by name, in the order of its help."""
     cli._register()
     group: Any = typer.main.get_command(cli.app)
-    return dict(group.commands)
+    found = {}
+    for name, command in group.commands.items():
+        inner = getattr(command, "commands", None)
+        found |= {name: command} if inner is None else {f"{name} {sub}": c for sub, c in inner.items()}
+    return found
 
 
 def _command(name: str, command: Any) -> str:
@@ -138,6 +145,8 @@ RECORDS: Final[tuple[tuple[str, str, tuple[type[msgspec.Struct], ...]], ...]] = 
      "`status` a Status, `validate` a Report.",
      (pipeline.RunReport, estimate.PlanReport, dataset.Status, locks.Holder, validation.Report,
       validation.Problem)),
+    ("The quality gate", "Rules of `equime filter`, and what it prints with `--json`.",
+     (rules.Rule, rules.GateReport, rules.Broken)),
     ("Other records of the Python API", "", (video.Probe, trajectory.BlinkInterval, caption_parser.CaptionFacts,
      caption_parser.AuFact, design.DesignReport, design.TargetReached, design.Preset)),
 )  # fmt: skip
@@ -439,6 +448,13 @@ def tables_page() -> str:
             "## `Dataset.to_arrow()`, `Dataset.to_pandas()`, and `clips` in DuckDB",
             "One row per finished clip, in the order of the plan.",
             table(("column", "type"), ((f"`{f.name}`", f.type) for f in dataset._schema())).rstrip("\n"),
+            "## `tables/quality_gate.parquet`",
+            "What `equime filter` marked, one row per clip that it judged.",
+            table(("column", "type"), ((f"`{f.name}`", f.type) for f in rules._schema([], False))).rstrip("\n"),
+            "## `tables/<annotator>.parquet`",
+            "What `equime evaluate` measured, one row per clip: `clip_id`, `input_digest` (of the content that was "
+            "measured), `annotator_version`, `notes` (JSON list of [code, message]), then the annotator's "
+            "[metrics](metrics.md).",
         ]
     )
 
@@ -450,6 +466,7 @@ PAGES: Final[dict[str, Callable[[], str]]] = {
     "action_units.md": action_units_page,
     "causal_model.md": causal_model_page,
     "tables.md": tables_page,
+    "metrics.md": lambda: metrics_page(table),
 }
 
 

@@ -213,6 +213,17 @@ class Dataset:
             if clip is not None:
                 yield ClipView(self, clip, spec, self._face(clip))
 
+    def selected(self, *, include_failed: bool = False) -> Iterator[ClipView]:
+        """The clips that exporters and training read: all but those that failed the quality gate.
+
+        Args:
+            include_failed: also those; `equime filter` says which they are.
+        """
+        from equime.quality_gate import read_marks  # noqa: PLC0415
+
+        marks = None if include_failed else read_marks(self.root)
+        return (view for view in self if marks is None or not marks.leaves_out(view.clip.clip_id))
+
     def __len__(self) -> int:
         return len(self._clip_of_spec)
 

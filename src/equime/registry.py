@@ -23,14 +23,34 @@ CHECKS: Final[dict[str, str]] = {
 }
 """What `equime validate` asks of a Dataset beyond its records; each takes the Dataset and yields Problems."""
 
-_TABLES: Final = {"renderer": RENDERERS, "check": CHECKS}
+_EVALUATION: Final = "equime.evaluation_framework"
+
+ANNOTATORS: Final[dict[str, str]] = {
+    "video_file": f"{_EVALUATION}.video_file:VideoFile",
+    "smoothness": f"{_EVALUATION}.smoothness:Smoothness",
+    "total_variation": f"{_EVALUATION}.total_variation:TotalVariation",
+    "brisque": f"{_EVALUATION}.brisque:Brisque",
+    "clip_iqa": f"{_EVALUATION}.clip_iqa:ClipIqa",
+    "fidelity": f"{_EVALUATION}.fidelity:Fidelity",
+    "full_reference": f"{_EVALUATION}.piq_metrics:FullReference",
+    "lpips": f"{_EVALUATION}.lpips:Lpips",
+    "sequence": f"{_EVALUATION}.sequence:SequenceQuality",
+    "timing": f"{_EVALUATION}.timing:Timing",
+    "au_fidelity": f"{_EVALUATION}.au_fidelity:AuFidelity",
+    "identity": f"{_EVALUATION}.identity:Identity",
+    "motion_features": f"{_EVALUATION}.motion_features:MotionFeatures",
+    "deep_motion": f"{_EVALUATION}.deep_features:DeepMotion",
+}
+"""What `equime evaluate` measures, in the order of its report; each class is called without arguments."""
+
+_TABLES: Final = {"renderer": RENDERERS, "check": CHECKS, "annotator": ANNOTATORS}
 
 
 def lookup(kind: str, name: str) -> Any:
     """The attribute that ``name`` stands for in the table of this kind.
 
     Args:
-        kind: "renderer" or "check".
+        kind: "renderer", "check" or "annotator".
         name: a registered name, or ``module:attribute``.
 
     Raises:

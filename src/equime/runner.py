@@ -28,7 +28,7 @@ from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
 from typing import Any, Final
 
-from equime.errors import EquimeError, WorkError
+from equime.errors import EquimeError, InputError, WorkError
 from equime.records import disk_error, disk_message
 from equime.registry import load
 
@@ -89,6 +89,19 @@ class Outcome:
     task: Task
     value: Any = None
     error: TaskError | None = None
+
+
+def n_workers(asked: int | None) -> int:
+    """How many processes to use: one per processor where nobody says, 0 works in this process.
+
+    Raises:
+        InputError: below 0.
+    """
+    if asked is None:
+        return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    if asked < 0:
+        raise InputError(f"workers {asked} is below 0; use the number of processes, or 0 for this process")
+    return asked
 
 
 def run(

@@ -12,7 +12,7 @@ import pytest
 from equime.errors import WorkError
 from equime.generation_pipeline import ingest
 from equime.generation_pipeline.gates import Gates
-from equime.generation_pipeline.progress import Silent
+from equime.progress import Silent
 from equime.generation_pipeline.sources import FaceSource, find_faces
 from equime.types import Face, Rejection
 

@@ -12,7 +12,13 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bars
 
-LABELS: Final = {"faces": "looking at faces", "plan": "planning", "clips": "making clips", "views": "tables"}
+LABELS: Final = {
+    "faces": "looking at faces",
+    "plan": "planning",
+    "clips": "making clips",
+    "views": "tables",
+    "measure": "measuring clips",
+}
 PLAIN_EVERY_S: Final = 10.0
 
 

@@ -34,38 +34,50 @@ class ClipProblem:
 
 @dataclass(frozen=True)
 class Measured:
-    """What one pass over a clip gave: a row per annotator that succeeded, and the problems."""
+    """What one pass over a clip gave.
+
+    Attributes:
+        rows: one per annotator that succeeded.
+        problems: of the others, or of the whole clip.
+        time_ms: presentation time of every frame.
+    """
 
     rows: dict[str, Row]
     problems: tuple[ClipProblem, ...]
+    time_ms: tuple[float, ...] = ()
 
 
-def measure_clip(source: ClipSource, annotators: Sequence[Annotator]) -> Measured:
+def measure_clip(source: ClipSource, annotators: Sequence[Annotator], *, flow: str = "dis") -> Measured:
     """Feed every frame of a clip to every annotator.
 
     A clip that cannot be decoded gives a problem and no row; an annotator that fails gives a problem and the
-    others go on. Errors of the disk pass through.
+    others go on.
+
+    Args:
+        source: the clip.
+        annotators: decoded once for all of them.
+        flow: optical flow of the motion analysis, "dis" or "tvl1".
     """
     run = _Run(source)
+    time_ms: list[float] = []
     try:
         with open_frames(source) as stream:
             context = ClipContext(source, stream.info)
             sessions = run.start(annotators, context)
-            motion = MotionSession(context) if any(a.needs_motion for a in annotators) else None
-            n = 0
+            motion = MotionSession(context, flow=flow) if any(a.needs_motion for a in annotators) else None
             for frame in stream.frames:
                 if motion is not None:
                     motion.feed(frame)
                 run.feed(sessions, frame)
-                n += 1
-        if n == 0:
+                time_ms.append(frame.time_ms)
+        if not time_ms:
             raise WorkError(f"{source.file}: holds no frame; make it again or leave it out")
         if motion is not None:
             context.motion = motion.finish()
         rows = run.finish(sessions)
     except EquimeError as error:
         return Measured({}, (run.problem("", getattr(error, "code", "unreadable"), str(error)),))
-    return Measured(rows, tuple(run.problems))
+    return Measured(rows, tuple(run.problems), tuple(time_ms))
 
 
 class _Run:

@@ -36,11 +36,14 @@ class MotionTrack:
         head: float32 (T, 4), x_mm, y_mm, roll_deg, log scale of the rigid motion that was removed.
         aperture: float32 (T, 2), lid aperture right and left relative to frame 0 (1 is as open as frame 0).
         change: float32 (T,), mean absolute grey difference to the previous frame in the face, grey levels.
-        peak_frame: frame of the largest movement outside of the eyes.
+        peak_frame: frame of the largest movement outside of the eyes, or of the lids where nothing else moves.
         peak_flow_mm: float32 (C, C, 2), dense displacement frame 0 to ``peak_frame`` in the crop, head motion
             removed.
         crop: float64 (2, 3), similarity from frame pixels to crop pixels.
         reference_bgr, peak_bgr: uint8 (H, W, 3), frame 0 and ``peak_frame``.
+        head_turn_deg: float32 (T, 2), yaw (to the subject's left) and pitch (up) that were removed.
+        lid_gap_mm: opening of the right and the left eye in the reference frame.
+        reference_frame: what "frame 0" above stands for: the first frame that shows a face.
     """
 
     time_ms: NDArray[np.float64]
@@ -58,3 +61,6 @@ class MotionTrack:
     crop: NDArray[np.float64]
     reference_bgr: NDArray[np.uint8]
     peak_bgr: NDArray[np.uint8]
+    head_turn_deg: NDArray[np.float32] | None = None
+    lid_gap_mm: tuple[float, float] | None = None
+    reference_frame: int = 0

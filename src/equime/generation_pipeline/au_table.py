@@ -12,9 +12,9 @@ from equime.errors import InputError
 from equime.generation_pipeline.au_check import AuResult, check_face
 from equime.generation_pipeline.faces import ingest_image, load_face
 from equime.generation_pipeline.gates import Gates
-from equime.generation_pipeline.progress import Progress
 from equime.generation_pipeline.renderers import FaceInput
 from equime.generation_pipeline.sources import find_faces
+from equime.progress import Progress
 from equime.types import Rejection
 
 

@@ -11,9 +11,9 @@ import msgspec
 from equime import drawn_face
 from equime.generation_pipeline.gates import Gates
 from equime.generation_pipeline.pipeline import RunReport, check_out, run_generate
-from equime.generation_pipeline.progress import Progress
 from equime.generation_pipeline.settings import make_settings
 from equime.locks import HIDDEN
+from equime.progress import Progress
 from equime.records import aside, disk_guard
 
 N_DRAWN: Final = 4

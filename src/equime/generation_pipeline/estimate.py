@@ -11,8 +11,8 @@ from typing import Final
 from equime import layout
 from equime.dataset import Dataset
 from equime.generation_pipeline.pipeline import make_design, prepared
-from equime.generation_pipeline.progress import Progress
 from equime.generation_pipeline.settings import Settings
+from equime.progress import Progress
 from equime.records import read
 from equime.types import Clip, Record, Rejection
 

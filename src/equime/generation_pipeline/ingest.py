@@ -11,8 +11,8 @@ import numpy as np
 from equime import layout
 from equime.errors import InputError, WorkError
 from equime.generation_pipeline.gates import Gates
-from equime.generation_pipeline.progress import Progress
 from equime.generation_pipeline.sources import FaceSource, Found
+from equime.progress import Progress
 from equime.records import Appender, read, write_atomic, write_records
 from equime.runner import WORKER_DIED, Task, TaskError, run
 from equime.types import Face, Record, Rejection

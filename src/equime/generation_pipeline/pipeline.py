@@ -7,7 +7,6 @@ file was completed but not recorded is adopted; nothing is rendered twice.
 from __future__ import annotations
 
 import contextlib
-import os
 import shutil
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -23,11 +22,11 @@ from equime.generation_pipeline import render
 from equime.generation_pipeline.design import Design
 from equime.generation_pipeline.gates import Gates
 from equime.generation_pipeline.ingest import ingest_faces
-from equime.generation_pipeline.progress import Progress, Silent
 from equime.generation_pipeline.settings import Settings, differences, make_model, make_settings
 from equime.generation_pipeline.sources import Found, find_faces
 from equime.generation_pipeline.views import write_views
 from equime.locks import HIDDEN, RunLock, Shard
+from equime.progress import Progress, Silent
 from equime.provenance import provenance
 from equime.records import (
     PARTIAL_GLOB,
@@ -39,7 +38,7 @@ from equime.records import (
     write_atomic,
     write_records,
 )
-from equime.runner import Outcome, Task, run
+from equime.runner import Outcome, Task, n_workers, run
 from equime.seeding import canonical_json
 from equime.types import Clip, Face, Failure, Record
 from equime.video import EncoderSettings
@@ -152,7 +151,7 @@ def run_generate(
     started = time.monotonic()
     progress = progress or Silent()
     part = Shard.parse(shard)
-    workers = _workers(workers)
+    workers = n_workers(workers)
     if limit is not None and limit < 1:
         raise InputError(f"limit {limit} is below 1; leave --limit out to make all clips")
     found = _open_out(settings, root)
@@ -189,7 +188,7 @@ def prepared(
     found = _open_out(settings, root)
     with RunLock(root, Shard()) as lock, lock.exclusive():
         _clean(root, Shard(), lock)
-        return _prepare(settings, root, preset, found, _workers(workers), progress)[0]
+        return _prepare(settings, root, preset, found, n_workers(workers), progress)[0]
 
 
 def _open_out(settings: Settings, root: Path) -> Found:
@@ -235,14 +234,6 @@ def make_design(settings: Settings, faces: Sequence[Face]) -> Design:
         duration_ms=settings.duration_ms,
         size_px=settings.size_px,
     )
-
-
-def _workers(workers: int | None) -> int:
-    if workers is None:
-        return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    if workers < 0:
-        raise InputError(f"workers {workers} is below 0; use the number of processes, or 0 for this process")
-    return workers
 
 
 def check_out(faces: Path | None, root: Path) -> None:

@@ -12,9 +12,10 @@ import numpy as np
 from equime import layout
 from equime.action_units import ACTION_UNITS
 from equime.dataset import ClipView, Dataset
-from equime.generation_pipeline.progress import Progress
 from equime.generation_pipeline.render import metadata_json
 from equime.generation_pipeline.trajectory import HEAD_AXES, trajectory
+from equime.progress import Progress
+from equime.quality_gate import read_marks
 from equime.records import aside, write_atomic
 from equime.seeding import canonical_json
 from equime.types import ClipSpec
@@ -36,7 +37,7 @@ def write_views(dataset: Dataset, progress: Progress) -> None:
         WorkError: the disk refuses.
     """
     progress.start("views", len(dataset), 0)
-    write_atomic(dataset.root / layout.METADATA, video_folder_lines(dataset))
+    write_video_folder(dataset)
     write_missing_metadata(dataset)
     path = dataset.root / layout.AU_CURVES
     digest = clips_digest(dataset)
@@ -45,9 +46,21 @@ def write_views(dataset: Dataset, progress: Progress) -> None:
 
 
 def video_folder_lines(dataset: Dataset) -> Iterator[bytes]:
-    """Lines of ``metadata.jsonl`` as Hugging Face's VideoFolder reads it, in the order of the plan."""
-    for view in dataset:
-        yield canonical_json(video_folder_row(view)) + b"\n"
+    """Lines of ``metadata.jsonl`` as Hugging Face's VideoFolder reads it, in the order of the plan.
+
+    Clips that failed the quality gate are left out; with ``equime filter --mark-only`` they stay, marked.
+    """
+    marks = read_marks(dataset.root)
+    for view in dataset.selected():
+        row = video_folder_row(view)
+        if marks is not None:
+            row["passes_quality_gate"] = marks.passes.get(view.clip.clip_id)
+        yield canonical_json(row) + b"\n"
+
+
+def write_video_folder(dataset: Dataset) -> None:
+    """Write ``metadata.jsonl`` again, as after a quality gate. Raises WorkError where the disk refuses."""
+    write_atomic(dataset.root / layout.METADATA, video_folder_lines(dataset))
 
 
 def video_folder_row(view: ClipView) -> dict[str, Any]:
