@@ -20,10 +20,10 @@ from equime import layout
 from equime.dataset import FORMAT_VERSION, Dataset, Info, read_status
 from equime.generation_pipeline import pipeline, render, views
 from equime.generation_pipeline.captions import write_captions
-from equime.progress import Silent
 from equime.generation_pipeline.settings import Settings, make_settings
 from equime.generation_pipeline.trajectory import frame_timing, trajectory
 from equime.locks import Shard
+from equime.progress import Silent
 from equime.provenance import provenance
 from equime.records import write_records
 from equime.types import Clip, Declared, Face, FaceQuality

@@ -18,7 +18,6 @@ from typing import Any, Final
 
 import msgspec
 import typer.main
-
 from metrics_page import metrics_page
 
 from equime import action_units, dataset, locks, provenance, types, validation, video
@@ -450,7 +449,9 @@ def tables_page() -> str:
             table(("column", "type"), ((f"`{f.name}`", f.type) for f in dataset._schema())).rstrip("\n"),
             "## `tables/quality_gate.parquet`",
             "What `equime filter` marked, one row per clip that it judged.",
-            table(("column", "type"), ((f"`{f.name}`", f.type) for f in rules._schema([], False))).rstrip("\n"),
+            table(("column", "type"), ((f"`{f.name}`", f.type) for f in rules._schema([], False))).rstrip(
+                "\n"
+            ),
             "## `tables/<annotator>.parquet`",
             "What `equime evaluate` measured, one row per clip: `clip_id`, `input_digest` (of the content that was "
             "measured), `annotator_version`, `notes` (JSON list of [code, message]), then the annotator's "

@@ -36,7 +36,15 @@ def _annotator(annotator: Annotator, table: Table) -> str:
         about.append(f"Runs only when asked for: `--metrics {annotator.name}`.")
     shown = _grouped(annotator.metrics)
     rows = [
-        (f"`{label}`", m.unit or m.type, _range(m), m.direction, "yes" if m.per_frame else "", m.meaning, m.reference)
+        (
+            f"`{label}`",
+            m.unit or m.type,
+            _range(m),
+            m.direction,
+            "yes" if m.per_frame else "",
+            m.meaning,
+            m.reference,
+        )
         for label, m in shown
     ]
     head = ("column", "unit", "range", "better", "per frame", "meaning", "source")

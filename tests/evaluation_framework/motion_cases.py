@@ -56,7 +56,7 @@ def pushed(bgr: Image, centre: NDArray[np.floating], radius: float, dx: float, d
     """A patch of the picture moved by (dx, dy) pixels (y down), fading as `push_weight`."""
     rows, columns = np.mgrid[: bgr.shape[0], : bgr.shape[1]].astype(np.float64)
     x, y = columns, rows
-    for _ in range(20):  # where a pixel comes from: fixed point of x = x' - d(x)
+    for _ in range(8):  # where a pixel comes from: fixed point of x = x' - d(x)
         share = push_weight(x, y, centre, radius)
         x, y = columns - dx * share, rows - dy * share
     return np.asarray(cv2.remap(bgr, x.astype(np.float32), y.astype(np.float32), cv2.INTER_CUBIC), np.uint8)

@@ -14,7 +14,9 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
+from equime.dataset import Dataset
 from equime.errors import InputError, WorkError
+from equime.evaluation_framework.report import write_report
 from equime.evaluation_framework.run import Options, evaluate
 from tests import runs
 
@@ -191,3 +193,31 @@ def test_exit_codes_of_the_command(made: Path, tmp_path: Path) -> None:
     code, _, err = runs.call(*common, "nonsense")
     assert code == 2
     assert "equime metrics" in err
+
+
+def test_a_reference_set_is_measured_compared_and_reported(mesh_clips: Dataset, tmp_path: Path) -> None:
+    own = shutil.copytree(mesh_clips.root, tmp_path / "own")
+    videos = tmp_path / "videos"
+    for path in sorted(mesh_clips.root.glob("*/*.mp4")):
+        (videos / path.parent.name).mkdir(parents=True, exist_ok=True)
+        shutil.copy(path, videos / path.parent.name)
+    given = Options(metrics=("motion_features", "smoothness"), workers=0)
+    result = evaluate(own, tmp_path / "dir", options=given, against=videos)
+    assert (own / "tables" / "motion_features.parquet").is_file()
+    reference = pq.read_table(tmp_path / "dir/reference/tables/motion_features.parquet")
+    assert reference.num_rows == len(mesh_clips)
+    assert result.reference_path == str(videos)
+    assert result.comparison is not None
+    # The same clips, once as a data set and once as plain videos: nothing lies between them.
+    found = result.comparison
+    assert (found.n_measured, found.n_reference) == (len(mesh_clips), len(mesh_clips))
+    means = {row.metric: row for row in found.metrics}
+    assert means["ssim_consecutive"].difference.difference == pytest.approx(0.0, abs=1e-12)
+    assert found.duplicates_between is not None
+    assert any("fewer than" in text for text in found.warnings)
+    pages = write_report(result, tmp_path / "dir")
+    html = next(page for page in pages if page.suffix == ".html").read_text()
+    assert str(videos) in html
+    assert "ssim_consecutive" in html
+    with pytest.raises(InputError, match="is the set itself"):
+        evaluate(own, options=given, against=own)

@@ -121,7 +121,7 @@ def test_no_face_is_a_note() -> None:
 def test_rendered_clips(mesh_clips: Dataset) -> None:
     """256 px, 24 fps: moving clips are found near their truth, neutral ones are still, blinks are counted."""
     rows: list[tuple[ClipSource, dict[str, Any]]] = []
-    for source in find_clips(mesh_clips.root)[0]:
+    for source in find_clips(mesh_clips.root)[0][::2]:  # one of each emotion
         measured = measure_clip(source, [Timing()])
         assert measured.problems == ()
         rows.append((source, dict(measured.rows["timing"].values)))

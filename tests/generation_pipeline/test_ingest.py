@@ -12,8 +12,8 @@ import pytest
 from equime.errors import WorkError
 from equime.generation_pipeline import ingest
 from equime.generation_pipeline.gates import Gates
-from equime.progress import Silent
 from equime.generation_pipeline.sources import FaceSource, find_faces
+from equime.progress import Silent
 from equime.types import Face, Rejection
 
 

@@ -136,7 +136,14 @@ def compare_sets(
     Raises:
         InputError: no ``clip_id``, or no column of numbers in common.
     """
-    comparer = _Comparer(a, b, n_resamples, seed)
+    from threadpoolctl import threadpool_limits  # noqa: PLC0415
+
+    # Thousands of small decompositions: on a busy machine BLAS threads wait for each other, 50 times as long.
+    with threadpool_limits(1):
+        return _compare(_Comparer(a, b, n_resamples, seed), a, eyes)
+
+
+def _compare(comparer: _Comparer, a: pd.DataFrame, eyes: bool) -> SetComparison:
     names = [name for name in FEATURES if eyes or name not in EYE_FEATURES]
     groups = {"motion": names}
     groups |= {f"motion_{g.split('_')[1]}": [name for name in names if name.startswith(g)] for g in GROUPS}

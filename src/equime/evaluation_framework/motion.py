@@ -34,7 +34,8 @@ Grey = NDArray[np.uint8]
 Flow = Callable[[Grey, Grey], NDArray[np.float32]]
 
 SIZE_PX: Final = 256
-"""Side of the analysis crop. Measured on rendered clips: at 256 px movements of 0.3 mm survive at 7 ms a frame."""
+"""Side of the analysis crop. On rendered 512 px clips DIS errs by 0.31 px of the frame in it, 0.26 px at 320 px for
+half as much time again, 0.34 px at 224 px; movements of 0.3 mm are timed."""
 
 _REFERENCE_FRAMES: Final = 5
 """A face is looked for in this many frames."""

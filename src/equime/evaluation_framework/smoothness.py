@@ -47,7 +47,7 @@ class Smoothness:
             _SSIM, per_frame=True,
         ),
         Metric(
-            "psnr_wrapped_consecutive_db", "dB", 20 * np.log10(255) - 10 * np.log10(255), EQUIME_IDENTICAL_DB, "none",
+            "psnr_wrapped_consecutive_db", "dB", 20 * np.log10(255) - 10 * np.log10(249), EQUIME_IDENTICAL_DB, "none",
             "The same from uint8 differences that wrap modulo 256, 100 for a mean of 0: what EquiME's tables hold, wrong as a PSNR.",
             "EquiME's published script", per_frame=True,
         ),
