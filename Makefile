@@ -7,7 +7,7 @@ TORCH := $(VENV)/.torch
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 WORKERS ?= $(shell nproc 2>/dev/null || echo 2)
 
-.PHONY: setup torch demo test lint types bench au-table docs clean
+.PHONY: setup torch demo report test lint types bench au-table docs clean
 
 setup: $(READY)
 
@@ -30,6 +30,9 @@ $(TORCH): $(READY) requirements-torch.lock
 
 demo: $(READY)
 	$(BIN)/equime demo demo
+
+report: demo
+	$(BIN)/equime evaluate demo
 
 lint: $(READY)
 	$(BIN)/ruff check .

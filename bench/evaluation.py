@@ -32,8 +32,8 @@ import equime
 from equime import registry, weights
 from equime.clip_sources import find_clips
 from equime.drawn_face import save_default_faces
-from equime.evaluation_framework.brisque import load_model
-from equime.evaluation_framework.kernels import squared_gradients
+from equime.evaluation_framework.brisque import load_model, score
+from equime.evaluation_framework.kernels import ssim
 from equime.evaluation_framework.measure import measure_clip
 from equime.runner import Task, run
 
@@ -81,9 +81,10 @@ def make_measure(config: dict[str, Any]) -> Callable[[Any], dict[str, Any]]:
     file = Path(config["weights"])
     weights.require = lambda *_: file
     annotators = [registry.lookup("annotator", name)() for name in config["annotators"]]
-    squared_gradients(np.zeros((8, 8), np.uint8))  # numba starts up
+    image = np.indices((64, 64), np.uint8).prod(0, dtype=np.uint8)
+    ssim(image, image)  # numba starts up
     if "brisque" in config["annotators"]:
-        load_model(file)
+        score(image, load_model(file))
 
     def measure(source: Any) -> dict[str, Any]:
         seconds: dict[str, float] = defaultdict(float)

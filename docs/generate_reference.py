@@ -20,7 +20,7 @@ import msgspec
 import typer.main
 from metrics_page import metrics_page
 
-from equime import action_units, dataset, locks, provenance, types, validation, video
+from equime import action_units, clip_table, dataset, locks, provenance, types, validation, video
 from equime.cli import app as cli
 from equime.evaluation_framework import rules
 from equime.face import anatomy, muscles
@@ -446,7 +446,9 @@ def tables_page() -> str:
             table(("column", "type"), ((f"`{f.name}`", f.type) for f in views.curve_schema())).rstrip("\n"),
             "## `Dataset.to_arrow()`, `Dataset.to_pandas()`, and `clips` in DuckDB",
             "One row per finished clip, in the order of the plan.",
-            table(("column", "type"), ((f"`{f.name}`", f.type) for f in dataset._schema())).rstrip("\n"),
+            table(("column", "type"), ((f"`{f.name}`", f.type) for f in clip_table.clip_schema())).rstrip(
+                "\n"
+            ),
             "## `tables/quality_gate.parquet`",
             "What `equime filter` marked, one row per clip that it judged.",
             table(("column", "type"), ((f"`{f.name}`", f.type) for f in rules._schema([], False))).rstrip(

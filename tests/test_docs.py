@@ -238,12 +238,14 @@ def after_tutorial(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.xdist_group("tutorial")
 def test_tutorial(after_tutorial: Path) -> None:
     assert (after_tutorial / "my_dataset" / "reports" / "preview.png").is_file()
     assert len(list((after_tutorial / "my_dataset").glob("*/*.mp4"))) == 15
     assert len(list((after_tutorial / "in_parts").glob("*/*.mp4"))) == 6
 
 
+@pytest.mark.xdist_group("tutorial")
 @pytest.mark.parametrize("name", names([p for p in GUIDES if p.name != "tutorial.md" and runnable(p)]))
 def test_examples_of_the_other_pages(name: str, after_tutorial: Path) -> None:
     examples = runnable(ROOT / name)

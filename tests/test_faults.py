@@ -255,7 +255,7 @@ def test_no_write_permission(planned: Path, faces: Path, tmp_path: Path) -> None
 
 
 def test_a_second_process_is_refused_at_once(out: Path, faces: Path, reference: Path) -> None:
-    first = runs.start("generate", faces, out, *runs.options(), "--workers", "2", EQUIME_TEST_SLEEP_S="0.4")
+    first = runs.start("generate", faces, out, *runs.options(), "--workers", "2", EQUIME_TEST_SLEEP_S="1")
     wait_for(lambda: count_lines(out / "clips.jsonl") >= 1)
     code, _, err = runs.generate(faces, out)
     code_of_shard, _, err_of_shard = runs.generate(faces, out, *runs.options(), "--shard", "1/2")

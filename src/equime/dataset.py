@@ -35,10 +35,6 @@ FORMAT_VERSION: Final = 1
 """Raised when an older equime could misread what a newer one wrote."""
 
 
-_BLOCK_ROWS: Final = 4096
-"""Rows turned into Arrow at a time; as Python objects they need 15 times the memory."""
-
-
 class Info(Record, frozen=True):
     """``dataset.json``: what the data set is and how it was asked for.
 
@@ -277,13 +273,9 @@ class Dataset:
 
     def to_arrow(self) -> pa.Table:
         """One row per finished clip, in the order of the plan: ids, file, emotion, AUs, timing, captions."""
-        import pyarrow as pa  # noqa: PLC0415
+        from equime.clip_table import clip_table  # noqa: PLC0415
 
-        schema, rows = _schema(), map(_row, self)
-        batches = []
-        while block := list(itertools.islice(rows, _BLOCK_ROWS)):
-            batches.append(pa.RecordBatch.from_pylist(block, schema=schema))
-        return pa.Table.from_batches(batches, schema=schema)
+        return clip_table(self)
 
     def to_pandas(self) -> pd.DataFrame:
         """`to_arrow` as a pandas DataFrame."""
@@ -369,43 +361,3 @@ def spec_ids(paths: list[Path]) -> set[str]:
             except msgspec.DecodeError as error:
                 raise WorkError(f"{path}:{number}: {error}; run `equime validate`") from error
     return found
-
-
-def _schema() -> pa.Schema:
-    import pyarrow as pa  # noqa: PLC0415
-
-    text, real, whole = pa.string(), pa.float64(), pa.int64()
-    timing = [(f"{phase}_{unit}", whole if unit == "frame" else real)
-              for phase in ("onset", "apex", "offset") for unit in ("frame", "ms")]  # fmt: skip
-    peak = pa.struct([("au", whole), ("left", real), ("right", real), ("delay_ms", real)])
-    names = ("clip_id", "spec_id", "face_id", "subject_id", "file", "emotion", "label_semantics", "twin_of")
-    return pa.schema(
-        [
-            *((name, text) for name in names),
-            *((f"declared_{name}", text) for name in ("gender", "ethnicity")),
-            ("declared_age", real),
-            ("licence", text),
-            ("aus", pa.list_(peak)),
-            *timing,
-            ("fps", real),
-            ("n_frames", whole),
-            ("width", whole),
-            ("height", whole),
-            ("duration_ms", real),
-            ("size_bytes", whole),
-            ("bitrate_kbps", real),
-            ("renderer", text),
-            ("sha256", text),
-            *((f"caption_{name}", text) for name in ("short", "facs", "plain")),
-        ]
-    )
-
-
-def _row(view: ClipView) -> dict[str, Any]:
-    clip, spec, face = view.clip, view.spec, view.face
-    row = {**msgspec.structs.asdict(spec), **msgspec.structs.asdict(clip)}
-    timing = msgspec.structs.asdict(clip.timing) if clip.timing else {}
-    captions = {f"caption_{name}": getattr(clip.captions, name) for name in ("short", "facs", "plain")}
-    declared = {f"declared_{name}": getattr(face.declared, name) for name in ("gender", "age", "ethnicity")}
-    aus = [msgspec.structs.asdict(peak) for peak in spec.aus]
-    return {**row, **timing, **captions, **declared, "aus": aus, "licence": face.licence}

@@ -12,7 +12,7 @@ from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 from equime.clip_sources import ClipSource, find_clips
 from equime.dataset import Dataset
-from equime.evaluation_framework import fidelity
+from equime.evaluation_framework import source_reference
 from equime.evaluation_framework.fidelity import Fidelity
 from equime.evaluation_framework.measure import measure_clip
 from equime.face.source import source_crop
@@ -110,9 +110,9 @@ def test_the_crop_is_made_once_per_face(source: ClipSource, monkeypatch: pytest.
         made.append(args)
         return source_crop(*args)  # type: ignore[arg-type]
 
-    fidelity._source_grey.cache_clear()
-    monkeypatch.setattr(fidelity, "source_crop", counted)
+    source_reference._crop.cache_clear()
+    monkeypatch.setattr(source_reference, "source_crop", counted)
     for _ in range(3):
         measure_clip(source, [Fidelity()])
     assert len(made) == 1
-    fidelity._source_grey.cache_clear()
+    source_reference._crop.cache_clear()

@@ -70,26 +70,21 @@ def test_sums_do_not_overflow() -> None:
     assert kernels.squared_gradients(stripes) == 255**2 * 300 * 49_999
 
 
-def test_coefficients_and_sums_are_those_of_plain_numpy() -> None:
-    levels = image(3, 41, 53, 200).astype(np.float64)
+@pytest.mark.parametrize("shape", [(41, 53), (7, 14), (3, 5), (1, 1)])
+def test_sums_of_coefficients_are_those_of_plain_numpy(shape: tuple[int, int]) -> None:
+    levels = image(3, *shape, 200).astype(np.float64)
     one = np.exp(-((np.arange(7) - 3.0) ** 2) / (2 * (7 / 6) ** 2))
     window = np.outer(one, one) / np.outer(one, one).sum()
     mean = ndimage.convolve(levels, window, mode="constant")
     variance = ndimage.convolve(levels**2, window, mode="constant") - mean**2
     expected = (levels - mean) / (np.sqrt(np.abs(variance)) + 1)
-    found = kernels.mscn(levels.astype(np.float32), window.astype(np.float32))
-    assert np.abs(found[:, 1:] - expected).max() < 1e-4
-    assert (found[:, 0] == found[:, -1]).all()
-
-    exact = found[:, 1:].astype(np.float64)
-    moments, products = kernels.mscn_sums(found)
-    assert moments == pytest.approx([np.abs(exact).sum(), (exact**2).sum()], rel=1e-6)
+    moments, products = kernels.mscn_sums(levels.astype(np.float32), window.astype(np.float32))
+    assert moments == pytest.approx([np.abs(expected).sum(), (expected**2).sum()], rel=1e-5)
     for row, shift in zip(products, [(0, 1), (1, 0), (1, 1), (-1, 1)], strict=True):
-        p = exact * np.roll(exact, shift, (0, 1))
+        p = expected * np.roll(expected, shift, (0, 1))
         left, right = p[p < 0], p[p > 0]
-        assert row == pytest.approx(
-            [(left**2).sum(), (right**2).sum(), np.abs(p).sum(), left.size, right.size]
-        )
+        values = [(left**2).sum(), (right**2).sum(), np.abs(p).sum(), left.size, right.size]
+        assert row == pytest.approx(values, rel=1e-5)
 
 
 def test_rows_are_resampled_by_index_and_weight() -> None:

@@ -7,6 +7,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
@@ -18,13 +19,13 @@ from equime.evaluation_framework.piq_metrics import (
     MEASURES,
     FullReference,
     Measure,
-    reference_image,
 )
 from equime.face.source import source_crop
 from equime.frames import open_frames
 from equime.torch_env import load, torch
+from equime.video import EncoderSettings, rgb_to_yuv, write_clip
 from tests import runs
-from tests.evaluation_framework.clip_sessions import Image, context, measure, pictures
+from tests.evaluation_framework.clip_sessions import Image, measure, pictures
 
 COLUMNS = [m.column for m in MEASURES]
 
@@ -120,7 +121,7 @@ def test_short_clips(n_frames: int, n_measured: int) -> None:
 
 
 def test_a_clip_of_equime_is_compared_with_its_photograph_and_at_the_apex(
-    mesh_clips: Dataset, monkeypatch: pytest.MonkeyPatch
+    mesh_clips: Dataset, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     comparison = piq_metrics._comparison
     monkeypatch.setattr(
@@ -139,12 +140,17 @@ def test_a_clip_of_equime_is_compared_with_its_photograph_and_at_the_apex(
     assert row.values["full_reference_against"] == "photograph"
     assert row.values["n_frames_full_reference"] == len(wanted)
     assert np.flatnonzero(np.isfinite(row.frames["gmsd_source"])).tolist() == wanted
-    photograph = source_crop(source.face, Path(source.faces_root), 256)[..., ::-1]
-    expected = np.mean([piq_value("gmsd", frames[i], photograph) for i in wanted])
+    crop = tmp_path / "crop.mp4"
+    planes = rgb_to_yuv(source_crop(source.face, Path(source.faces_root), 256))
+    write_clip(crop, [planes], fps=24, size=256, settings=EncoderSettings(lossless=True))
+    ok, reference = cv2.VideoCapture(str(crop)).read()
+    assert ok
+    expected = np.mean([piq_value("gmsd", frames[i], reference) for i in wanted])
     assert row.values["gmsd_source"] == pytest.approx(expected, abs=1e-4)
 
     gone = replace(source, faces_root=str(mesh_clips.root))
-    image, kind, why = reference_image(context(frames, gone))
-    assert (image, kind) == (None, "first_frame")
+    row = measure(FullReference(), frames[:8], gone)
+    assert row.values["full_reference_against"] == "first_frame"
+    code, why = row.notes[0]
+    assert code == "no_photograph"
     assert source.face.path in why
-    assert measure(FullReference(), frames[:8], gone).notes[0] == ("no_photograph", why)

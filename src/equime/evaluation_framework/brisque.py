@@ -194,7 +194,7 @@ def features(grey: NDArray[np.uint8], model: BrisqueModel) -> F32 | None:
 def _statistics(image: F32, model: BrisqueModel) -> F32 | None:
     """18 features of one scale: a symmetric fit of the coefficients, an asymmetric one of each product."""
     n = image.size
-    moments, products = kernels.mscn_sums(kernels.mscn(image, _window()))
+    moments, products = kernels.mscn_sums(image, _window())
     mean_size, variance = (moments / n).astype(np.float32)
     counts = products[:, 3:]
     if np.sqrt(variance) <= 1e-8 or (counts == 0).any():

@@ -3,43 +3,21 @@
 Expression and head move on purpose and lower both, so compare clips of like motion. The reference is the
 photograph's aligned crop for clips of a Dataset whose photographs are there, and the first frame for every
 other clip; the column ``fidelity_reference`` says which.
-
-The crop is compared as a lossless clip would show it: as yuv420p planes in BT.709, as the renderers write them,
-and back to BGR by the decoder's own conversion. That conversion truncates; without it the clip would be darker
-than its photograph by a constant grey level that nobody put there.
 """
 
 from __future__ import annotations
 
-import functools
-from pathlib import Path
-from typing import Final
-
-import av
 import cv2
-import msgspec
 import numpy as np
-from numpy.typing import NDArray
 
-from equime.errors import WorkError
 from equime.evaluation_framework.annotators import ClipContext, Metric, Row
 from equime.evaluation_framework.grey_frames import mean_or_none, psnr_db, same_shape
 from equime.evaluation_framework.kernels import SSIM_WINDOW, squared_differences, ssim
-from equime.face.source import source_crop
+from equime.evaluation_framework.source_reference import FIRST_FRAME, PHOTOGRAPH, photograph
 from equime.frames import Frame
-from equime.types import Face
-from equime.video import rgb_to_yuv
-
-PHOTOGRAPH: Final = "photograph"
-FIRST_FRAME: Final = "first_frame"
-
-N_CROPS: Final = 4
-"""Crops that a process keeps; the clips of a face tend to be measured after each other."""
 
 _PSNR = "Huynh-Thu and Ghanbari, Electronics Letters 44 (2008); skimage.metrics.peak_signal_noise_ratio"
 _SSIM = "Wang et al., IEEE TIP 13 (2004); skimage.metrics.structural_similarity by default (7 x 7, uniform)"
-
-Note = tuple[str, str]
 
 
 class Fidelity:
@@ -81,28 +59,12 @@ class Fidelity:
 class _Session:
     def __init__(self, clip: ClipContext) -> None:
         self._file = clip.source.file
-        self._notes: list[Note] = []
-        self._reference = self._photograph(clip)
+        bgr, notes = photograph(clip)
+        self._notes = list(notes)
+        self._reference = None if bgr is None else np.asarray(cv2.cvtColor(bgr, cv2.COLOR_BGR2GRAY), np.uint8)
         self._kind = FIRST_FRAME if self._reference is None else PHOTOGRAPH
         self._psnr: list[float] = []
         self._ssim: list[float] = []
-
-    def _photograph(self, clip: ClipContext) -> NDArray[np.uint8] | None:
-        """The crop where the clip has one; a note where it should have."""
-        source, info = clip.source, clip.info
-        if source.face is None or source.faces_root is None:
-            return None
-        if info.width != info.height or info.width % 2:
-            size = f"{info.width} x {info.height} px"
-            text = f"{self._file}: {size} is no aligned crop (square, even); compared with its first frame"
-            self._notes.append(("no_aligned_crop", text))
-            return None
-        try:
-            return _source_grey(msgspec.json.encode(source.face), source.faces_root, info.width)
-        except WorkError as error:
-            text = f"{self._file}: compared with its first frame, not with the photograph: {error}"
-            self._notes.append(("no_photograph", text))
-            return None
 
     def feed(self, frame: Frame) -> None:
         """Compare with the reference."""
@@ -138,17 +100,3 @@ class _Session:
         n_identical = int(identical.sum()) if n else None
         row = {**values, "fidelity_reference": self._kind, "n_identical_to_source": n_identical}
         return Row(row, frames, tuple(self._notes))
-
-
-@functools.lru_cache(maxsize=N_CROPS)
-def _source_grey(face_json: bytes, faces_root: str, size_px: int) -> NDArray[np.uint8]:
-    """The aligned crop as a clip's first frame shows it, grey (size_px, size_px). Raises as `source_crop`."""
-    face = msgspec.json.decode(face_json, type=Face)
-    planes = rgb_to_yuv(source_crop(face, Path(faces_root), size_px))
-    frame = av.VideoFrame.from_ndarray(
-        np.concatenate([p.ravel() for p in planes]).reshape(-1, size_px), "yuv420p"
-    )
-    frame.colorspace = frame.color_range = 1  # BT.709, limited
-    grey = cv2.cvtColor(frame.to_ndarray(format="bgr24"), cv2.COLOR_BGR2GRAY)
-    grey.setflags(write=False)
-    return np.asarray(grey, np.uint8)

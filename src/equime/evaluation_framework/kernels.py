@@ -1,7 +1,7 @@
 """Compiled loops of the image metrics: one pass over memory each, one thread, nothing of torch.
 
 What can be counted is counted in whole numbers (differences, box sums, gradients), so those sums are exact and
-do not depend on their order. `mscn` follows PIQ's arithmetic operation by operation, because in flat areas
+do not depend on their order. `mscn_sums` follows PIQ's arithmetic operation by operation, because in flat areas
 BRISQUE hangs on its last bit.
 """
 
@@ -163,37 +163,6 @@ def _normalise(row: F32, mean: F32, square: F32, out: F32) -> None:  # pragma: n
         out[x] = (row[x] - m) / (np.sqrt(np.abs(square[x] - m * m)) + one)
 
 
-@_jit
-def mscn(image: F32, kernel: F32) -> F32:  # pragma: no cover
-    """Mean-subtracted contrast-normalised coefficients of BRISQUE.
-
-    ``(I - mu) / (sigma + 1)`` with mu and sigma^2 the mean and variance under a Gaussian window, zeros outside
-    of the image. In an area of one grey level I - mu is the rounding error of mu, and its sign moves the
-    features by far more than the tolerance; hence mu is summed as PIQ's convolution sums it: float32, tap by
-    tap along the rows, product and sum in one rounding.
-
-    Args:
-        image: (H, W), grey levels.
-        kernel: (7, 7) window, sums to 1.
-
-    Returns:
-        (H, W + 1): column 0 repeats the last one, the left neighbour of the first.
-    """
-    height, width = image.shape
-    padded = np.zeros((height + 6, width + 6), np.float32)
-    padded[3:-3, 3:-3] = image
-    out = np.empty((height, width + 1), np.float32)
-    mean, square = np.empty(width, np.float32), np.empty(width, np.float32)
-    for y in range(height):
-        mean[:] = 0
-        square[:] = 0
-        for i in range(7):
-            _add_taps(padded[y + i], kernel[i], mean, square)
-        _normalise(image[y], mean, square, out[y, 1:])
-        out[y, 0] = out[y, width]
-    return out
-
-
 @_sums
 def _add_moments(row: F32, moments: F64) -> None:  # pragma: no cover
     size, square = np.float32(0), np.float32(0)
@@ -226,26 +195,57 @@ def _add_products(a: F32, b: F32, sums: F64) -> None:  # pragma: no cover
 
 
 @_jit
-def mscn_sums(coefficients: F32) -> tuple[F64, F64]:  # pragma: no cover
-    """What BRISQUE's distributions are fitted to. The image wraps round at its edges.
+def _add_vertical(row: F32, above: F32, products: F64) -> None:  # pragma: no cover
+    _add_products(row[1:], above[1:], products[1])
+    _add_products(row[1:], above[:-1], products[2])
+    _add_products(row[:-1], above[1:], products[3])
+
+
+@_jit
+def mscn_sums(image: F32, kernel: F32) -> tuple[F64, F64]:  # pragma: no cover
+    """What BRISQUE fits its distributions to: sums over the mean-subtracted contrast-normalised coefficients.
+
+    Coefficients are ``(I - mu) / (sigma + 1)`` with mu and sigma^2 the mean and variance under a Gaussian window,
+    zeros outside of the image; for the products the image wraps round at its edges. In an area of one grey level
+    I - mu is the rounding error of mu, and its sign moves the features by far more than the tolerance; hence mu
+    is summed as PIQ's convolution sums it: float32, tap by tap along the rows, product and sum in one rounding.
+
+    Only a few rows are held: whole planes would cost more in memory traffic than in arithmetic.
 
     Args:
-        coefficients: (H, W + 1) of `mscn`.
+        image: (H, W), grey levels.
+        kernel: (7, 7) window, sums to 1.
 
     Returns:
         (2,): sums of the absolute values and of the squares; and (4, 5) for the products with the left, upper,
         upper left and upper right neighbour: sum of the squares of the negative ones, of the positive ones, sum
         of the absolute values, number of negative and of positive ones.
     """
-    height = coefficients.shape[0]
+    height, width = image.shape
     moments, products = np.zeros(2), np.zeros((4, 5))
-    for y in range(height):
-        row, above = coefficients[y], coefficients[y - 1 if y else height - 1]
+    padded = np.zeros((7, width + 6), np.float32)  # image row r is in row r % 7
+    mean, square = np.empty(width, np.float32), np.empty(width, np.float32)
+    first, above = np.empty(width + 1, np.float32), np.empty(width + 1, np.float32)
+    row = np.empty(width + 1, np.float32)
+    for y in range(-3, height):
+        if y + 3 < height:
+            padded[(y + 3) % 7, 3:-3] = image[y + 3]
+        if y < 0:
+            continue
+        mean[:] = 0
+        square[:] = 0
+        for r in range(max(y - 3, 0), min(y + 4, height)):
+            _add_taps(padded[r % 7], kernel[r - y + 3], mean, square)
+        _normalise(image[y], mean, square, row[1:])
+        row[0] = row[width]  # the left neighbour of the first
         _add_moments(row[1:], moments)
         _add_products(row[1:], row[:-1], products[0])
-        _add_products(row[1:], above[1:], products[1])
-        _add_products(row[1:], above[:-1], products[2])
-        _add_products(row[:-1], above[1:], products[3])
+        if y == 0:
+            first[:] = row
+        else:
+            _add_vertical(row, above, products)
+        above[:] = row
+    _add_vertical(first, above, products)
     return moments, products
 
 

@@ -17,21 +17,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from equime.errors import WorkError
 from equime.evaluation_framework.annotators import ClipContext, Direction, Metric, Row, Value
+from equime.evaluation_framework.source_reference import FIRST_FRAME, PHOTOGRAPH, photograph
 from equime.frames import Frame
 from equime.torch_env import load, quiet, torch
 
 FRAMES_EVERY: Final = 6
 """Every so many frames are measured: 4 a second at 24 fps."""
 
-Reference = Literal["photograph", "first_frame"]
 Compare = Callable[[Any, Any], dict[str, float]]
 """Frame and reference, float32 tensors (1, 3, H, W) of RGB in 0..1, to a value per column; NaN is undefined."""
 
@@ -92,24 +90,6 @@ MEASURES: Final = (
             "Similarity with the source face in DCT subbands.", "Balanov et al., ICIP 2015"),
 )  # fmt: skip
 """All of them run in PIQ 0.8 with torch 2.13."""
-
-
-def reference_image(clip: ClipContext) -> tuple[NDArray[np.uint8] | None, Reference, str]:
-    """What a clip's frames are compared with.
-
-    Returns:
-        uint8 (H, W, 3) RGB of the size of the frames, or None for the first frame; what it is; and why it is
-        not the photograph where it could have been ("" else).
-    """
-    source, info = clip.source, clip.info
-    if source.face is None or source.faces_root is None or info.width != info.height:
-        return None, "first_frame", ""
-    from equime.face.source import source_crop  # noqa: PLC0415
-
-    try:
-        return source_crop(source.face, Path(source.faces_root), info.width), "photograph", ""
-    except WorkError as error:
-        return None, "first_frame", str(error)
 
 
 class FullReference:
@@ -184,9 +164,10 @@ class ReferenceSession:
         notes: tuple[tuple[str, str], ...] = (),
     ) -> None:
         self._compare, self._suffix, self._columns = compare, suffix, columns
-        image, self._kind, why = reference_image(clip)
-        self._reference = None if image is None else as_tensor(image)
-        self._notes = [*notes, *([("no_photograph", why)] if why else [])]
+        bgr, why = photograph(clip)
+        self._kind = FIRST_FRAME if bgr is None else PHOTOGRAPH
+        self._reference = None if bgr is None else as_tensor(bgr[..., ::-1])
+        self._notes = [*notes, *why]
         recorded = clip.source.clip
         timing = recorded.timing if recorded is not None else None
         self._apex = None if timing is None else timing.apex_frame
