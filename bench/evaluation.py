@@ -9,6 +9,13 @@ run in fresh processes: "with start" counts imports, loading weights and startin
 the first frame. Compiled code is in numba's cache before, as after any first run. BRISQUE has weights of the
 published shapes, made here. The machine may be shared, so what counts is the ratio within one run, and most of all that of
 processor time (imports and start included), which other programs disturb least.
+
+Expected: 100 ms a frame for the plain script (PIQ's BRISQUE 60, scikit-image's SSIM 35) against decoding and 3 ms, so
+about 15 on two workers. What came, on two cores shared with other work, in three runs of 2, 4 and 6 clips: 16, 24 and
+56 times as fast measuring (22, 22 and 25 without BRISQUE), 4, 11 and 27 with start (6, 8 and 11), as two workers need 3
+to 6 s to start, most of it torch. The large ratios are the contended runs: torch's two threads wait for each other
+where a core is taken, and PIQ's BRISQUE went from 63 to 277 ms a frame. On an idle machine believe the 16. What is left
+is decoding (half of the time) and BRISQUE's two convolutions.
 """
 
 from __future__ import annotations

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
+from equime.evaluation_framework.au_fit import GROUPS
 from equime.evaluation_framework.evaluation import Evaluation
 
 SUMMARY: Final = (
@@ -34,7 +35,8 @@ ACTION_UNITS: Final = (
     "Mean measured intensity (FACS, 0 to 5) of the Action Unit in the column, over clips in which the one of "
     "the row was commanded. The outlined diagonal is what should be there. A cell beside it counts only clips "
     "in which its column was not commanded, so it shows movement that nobody asked for; it is empty where the "
-    "two were always commanded together."
+    "two were always commanded together. The muscles that commanded are the muscles that measure. Action Units "
+    f"that move the skin alike are to be read together: {'; '.join(', '.join(map(str, g)) for g in GROUPS)}."
 )
 TIMING: Final = (
     "Measured from optical flow with head motion removed. On the dashed line, measured and true are equal."
