@@ -98,11 +98,14 @@ def model(network: Path, tokens: Path) -> Any:
         _replaced(clip_iqa, "download_tensor", lambda *_: prompts),
     ):
         try:
-            return clip_iqa.CLIPIQA(data_range=255.0).eval()
+            made = clip_iqa.CLIPIQA(data_range=255.0).eval()
         except (RuntimeError, KeyError, AssertionError) as error:
             raise WorkError(
                 f"{network}: is no CLIP in a TorchScript archive; run `equime weights fetch clip_iqa`"
             ) from error
+    # The same values an eighth faster on a CPU: no reordering between the convolutions.
+    made.feature_extractor.visual.to(memory_format=torch().channels_last)
+    return made
 
 
 @contextlib.contextmanager
