@@ -11,6 +11,11 @@ from equime.drawn_face import save_default_faces
 from tests import runs
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The long groups first, so that the other processes have something to do meanwhile."""
+    items.sort(key=lambda item: item.get_closest_marker("xdist_group") is None)
+
+
 @pytest.fixture(scope="session")
 def faces(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A table with three drawn faces, small."""
