@@ -21,28 +21,15 @@ from equime.evaluation_framework import brisque
 from equime.evaluation_framework.brisque import Brisque, BrisqueModel, load_model, score
 from equime.frames import open_frames
 from equime.torch_env import load, torch
+from tests.evaluation_framework.brisque_weights import save_brisque
 from tests.evaluation_framework.clip_sessions import measure, pictures
 
 Image = NDArray[np.uint8]
 
-N_VECTORS = 774
-
 
 @pytest.fixture(scope="module")
 def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A regression of the published shapes that is smooth and gives scores of 0 to 100, as the authors' does.
-
-    Kernel ridge regression on random vectors of a soft step along a random direction.
-    """
-    rng = np.random.Generator(np.random.PCG64(0))
-    vectors = rng.uniform(-1, 1, (N_VECTORS, 36))
-    across = rng.normal(size=36)
-    target = 50 + 40 * np.tanh(2 * vectors @ across / np.linalg.norm(across))
-    distance = ((vectors[:, None] - vectors[None]) ** 2).sum(-1)
-    coefficients = np.linalg.solve(np.exp(-0.05 * distance) + np.eye(N_VECTORS), target - 153.591)
-    path = tmp_path_factory.mktemp("weights") / "brisque_svm_weights.pt"
-    torch().save(tuple(torch().tensor(a, dtype=torch().float32) for a in (coefficients, vectors)), path)
-    return path
+    return save_brisque(tmp_path_factory.mktemp("weights") / "brisque_svm_weights.pt")
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from equime import registry
+from equime import registry, weights
 from equime.clip_sources import ClipSource, find_clips
 from equime.dataset import Dataset
 from equime.evaluation_framework import measure
@@ -23,6 +23,7 @@ from equime.evaluation_framework.measure import Measured, measure_clip
 from equime.frames import Frame, FrameStream, open_frames
 from equime.video import write_clip
 from tests import runs
+from tests.evaluation_framework.brisque_weights import save_brisque
 
 NAMES = list(registry.ANNOTATORS)
 TYPES: dict[str, tuple[type, ...]] = {"real": (float, int), "whole": (int,), "text": (str,), "flag": (bool,)}
@@ -40,6 +41,16 @@ def runnable(name: str) -> Annotator:
     if lacks is not None:
         pytest.skip(f"{name}: {lacks[0]}; its own tests make the weights")
     return found
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _weights(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """BRISQUE's small weights are made, so that it takes part; networks take too long."""
+    folder = tmp_path_factory.mktemp("weights")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("EQUIME_WEIGHTS", str(folder))
+        save_brisque(weights.path("brisque"))
+        yield
 
 
 @pytest.fixture(scope="module")

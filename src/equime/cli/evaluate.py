@@ -65,24 +65,17 @@ def evaluate(
     if csv is not None:
         files.append(folder / f"video_metrics_{path.resolve().name}.csv")
         write_equime_csv(files[-1], result.clips, wrapped=csv == "equime-wrapped")
-    missing = _missing(names)
     if as_json:
-        print_json(_as_json(result, files, missing))
+        print_json(_as_json(result, files))
     else:
         _print(result, files)
-    for name in missing:
+    for name in result.missing:
         reason = next(item for item in result.not_run if item.annotator == name)
         warn(f"error: {name} was asked for and not run: {reason.reason}; {reason.next_step}")
-    return MISSING if missing else 1 if result.problems else 0
+    return MISSING if result.missing else 1 if result.problems else 0
 
 
-def _missing(names: tuple[str, ...] | None) -> tuple[str, ...]:
-    from equime.evaluation_framework.choice import choose  # noqa: PLC0415
-
-    return choose(names).missing
-
-
-def _as_json(result: Evaluation, files: list[Path], missing: tuple[str, ...]) -> dict[str, Any]:
+def _as_json(result: Evaluation, files: list[Path]) -> dict[str, Any]:
     from dataclasses import asdict  # noqa: PLC0415
 
     return {
@@ -90,7 +83,7 @@ def _as_json(result: Evaluation, files: list[Path], missing: tuple[str, ...]) ->
         "n_clips": len(result.clips),
         "problems": [asdict(problem) for problem in result.problems],
         "not_run": [asdict(item) for item in result.not_run],
-        "missing": missing,
+        "missing": result.missing,
         "files": [str(file) for file in files],
     }
 

@@ -56,6 +56,7 @@ class Evaluation:
         provenance: versions, commit and platform of the measuring.
         comparison: with a reference set (`comparison.SetComparison`), None where none was given.
         reference_path: of that set.
+        missing: annotators among ``not_run`` that were asked for by name.
     """
 
     path: str
@@ -70,3 +71,4 @@ class Evaluation:
     provenance: Provenance
     comparison: Any | None = None
     reference_path: str | None = None
+    missing: tuple[str, ...] = ()

@@ -11,13 +11,16 @@ import cv2
 import numpy as np
 
 from equime.evaluation_framework.annotators import ClipContext, Metric, Row
-from equime.evaluation_framework.grey_frames import mean_or_none, psnr_db, same_shape
+from equime.evaluation_framework.grey_frames import (
+    PSNR_SOURCE,
+    SSIM_SOURCE,
+    mean_or_none,
+    psnr_db,
+    same_shape,
+)
 from equime.evaluation_framework.kernels import SSIM_WINDOW, squared_differences, ssim
 from equime.evaluation_framework.source_reference import FIRST_FRAME, PHOTOGRAPH, photograph
 from equime.frames import Frame
-
-_PSNR = "Huynh-Thu and Ghanbari, Electronics Letters 44 (2008); skimage.metrics.peak_signal_noise_ratio"
-_SSIM = "Wang et al., IEEE TIP 13 (2004); skimage.metrics.structural_similarity by default (7 x 7, uniform)"
 
 
 class Fidelity:
@@ -32,12 +35,12 @@ class Fidelity:
         Metric(
             "psnr_source_db", "dB", 0, None, "higher",
             "Peak signal-to-noise ratio of grey frames against the source face, mean over the frames that differ from it.",
-            _PSNR, per_frame=True,
+            PSNR_SOURCE, per_frame=True,
         ),
         Metric(
             "ssim_source", "1", -1, 1, "higher",
             "Structural similarity of grey frames to the source face, mean over the frames.",
-            _SSIM, per_frame=True,
+            SSIM_SOURCE, per_frame=True,
         ),
         Metric(
             "fidelity_reference", "", None, None, "none",

@@ -3,11 +3,20 @@
 from __future__ import annotations
 
 import math
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from equime.errors import WorkError
+
+PSNR_SOURCE: Final = (
+    "Huynh-Thu and Ghanbari, Electronics Letters 44 (2008); skimage.metrics.peak_signal_noise_ratio"
+)
+SSIM_SOURCE: Final = (
+    "Wang et al., IEEE TIP 13 (2004); skimage.metrics.structural_similarity by default (7 x 7, uniform)"
+)
+"""What PSNR and SSIM are taken from, for the descriptions of metrics."""
 
 
 def psnr_db(sum_of_squares: int, n_pixels: int) -> float:

@@ -151,6 +151,7 @@ def _measure_set(
         not_run=choice.not_run,
         root=Path(sources[0].root) if sources else path,
         provenance=provenance(),
+        missing=choice.missing,
     )
 
 

@@ -16,15 +16,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from equime.evaluation_framework.annotators import ClipContext, Metric, Row
-from equime.evaluation_framework.grey_frames import mean_or_none, psnr_db, same_shape
+from equime.evaluation_framework.grey_frames import (
+    PSNR_SOURCE,
+    SSIM_SOURCE,
+    mean_or_none,
+    psnr_db,
+    same_shape,
+)
 from equime.evaluation_framework.kernels import SSIM_WINDOW, squared_differences, ssim
 from equime.frames import Frame
 
 EQUIME_IDENTICAL_DB: Final = 100.0
 """What EquiME's script writes where its mean squared difference is 0."""
-
-_PSNR = "Huynh-Thu and Ghanbari, Electronics Letters 44 (2008); skimage.metrics.peak_signal_noise_ratio"
-_SSIM = "Wang et al., IEEE TIP 13 (2004); skimage.metrics.structural_similarity by default (7 x 7, uniform)"
 
 
 class Smoothness:
@@ -39,12 +42,12 @@ class Smoothness:
         Metric(
             "psnr_consecutive_db", "dB", 0, None, "none",
             "Peak signal-to-noise ratio between consecutive grey frames, mean over the pairs that differ; smoothness, not quality.",
-            _PSNR, per_frame=True,
+            PSNR_SOURCE, per_frame=True,
         ),
         Metric(
             "ssim_consecutive", "1", -1, 1, "none",
             "Structural similarity between consecutive grey frames, mean over all pairs; smoothness, not quality.",
-            _SSIM, per_frame=True,
+            SSIM_SOURCE, per_frame=True,
         ),
         Metric(
             "psnr_wrapped_consecutive_db", "dB", 20 * np.log10(255) - 10 * np.log10(249), EQUIME_IDENTICAL_DB, "none",
