@@ -37,11 +37,11 @@ import numpy as np
 
 import equime
 from equime import registry, weights
+from equime.annotation.measure import measure_clip
 from equime.clip_sources import find_clips
 from equime.drawn_face import save_default_faces
 from equime.evaluation_framework.brisque import load_model, score
 from equime.evaluation_framework.kernels import ssim
-from equime.evaluation_framework.measure import measure_clip
 from equime.runner import Task, run
 
 HERE = Path(__file__)

@@ -20,10 +20,9 @@ import cv2
 import skimage.data
 from PIL import Image
 
-from equime.face import landmarks
+from equime.face import landmarks, quality
 from equime.face.alignment import align, aligned_crop
 from equime.face.images import decode
-from equime.generation_pipeline import quality
 from equime.generation_pipeline.faces import ingest_image
 from equime.generation_pipeline.gates import Gates
 from equime.generation_pipeline.sources import find_faces

@@ -28,12 +28,13 @@ import cv2
 import numpy as np
 
 from equime import registry
+from equime.annotation.annotators import Annotator, ClipContext, Metric, Row
+from equime.annotation.choice import requirement
+from equime.annotation.measure import measure_clip
+from equime.annotation.suites import EVALUATION
 from equime.clip_sources import find_clips
 from equime.drawn_face import save_default_faces
 from equime.errors import EquimeError
-from equime.evaluation_framework.annotators import Annotator, ClipContext, Metric, Row
-from equime.evaluation_framework.choice import ON_REQUEST, requirement
-from equime.evaluation_framework.measure import measure_clip
 from equime.frames import Frame
 
 FPS = 25
@@ -107,7 +108,7 @@ class Watch:
 def chosen(names: list[str] | None) -> list[Annotator]:
     """The annotators; those that cannot run are told."""
     found = []
-    for name in names or [name for name in registry.ANNOTATORS if name not in ON_REQUEST]:
+    for name in names or [name for name in registry.ANNOTATORS if name not in EVALUATION.on_request]:
         try:
             annotator: Annotator = registry.lookup("annotator", name)()
             lacks = requirement(annotator)

@@ -27,19 +27,19 @@ import numpy as np
 from PIL import Image
 
 import equime
+from equime.annotation.measure import measure_clip
 from equime.clip_sources import ClipSource, find_clips
 from equime.dataset import ClipView, Dataset
 from equime.drawn_face import draw_face
-from equime.evaluation_framework.measure import measure_clip
-from equime.evaluation_framework.motion import SIZE_PX, flow_method
-from equime.evaluation_framework.motion_track import EYES, REGIONS
-from equime.evaluation_framework.regions import face_map
 from equime.evaluation_framework.timing import Timing
 from equime.face.alignment import warp
 from equime.generation_pipeline.faces import load_face
 from equime.generation_pipeline.ground_truth import GroundTruth
 from equime.generation_pipeline.renderers.mesh import MeshRenderer
 from equime.generation_pipeline.settings import Settings
+from equime.motion.regions import face_map
+from equime.motion.session import SIZE_PX, flow_method
+from equime.motion.track import EYES, REGIONS
 from equime.video import read_frames_at
 
 FACE_SEEDS = {731: 1, 732: 4, 733: 7, 734: 10}

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 
 from equime import registry
-from equime.evaluation_framework.annotators import Annotator, Metric
-from equime.evaluation_framework.choice import ON_REQUEST
+from equime.annotation.annotators import Annotator, Metric
+from equime.annotation.suites import EVALUATION
 
 MANY = 60
 """Annotators with more columns than this are described by their groups of columns."""
@@ -32,7 +32,7 @@ def _annotator(annotator: Annotator, table: Table) -> str:
     needs = [f"package `{name}`" for name in annotator.packages]
     needs += [f"weights `{name}`" for name in annotator.weights]
     about = [f"Needs {', '.join(needs)}."] if needs else []
-    if annotator.name in ON_REQUEST:
+    if annotator.name in EVALUATION.on_request:
         about.append(f"Runs only when asked for: `--metrics {annotator.name}`.")
     shown = _grouped(annotator.metrics)
     rows = [

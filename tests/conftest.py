@@ -1,4 +1,4 @@
-"""Fixtures of the runs: drawn faces, and a data set that is ingested and planned but not rendered."""
+"""Fixtures: drawn faces, a data set that is planned but not rendered, and small finished ones to measure."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+import equime
+from equime.dataset import Dataset
 from equime.drawn_face import save_default_faces
 from tests import runs
 
@@ -50,3 +52,14 @@ def out(planned: Path, tmp_path: Path) -> Path:
 def made(reference: Path, tmp_path: Path) -> Path:
     """A fresh copy of the finished data set."""
     return shutil.copytree(reference, tmp_path / "made")
+
+
+@pytest.fixture(scope="session")
+def mesh_clips(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
+    """Eight clips of two faces: four emotions each, 256 px, 2 s at 24 fps. Do not change it."""
+    folder: Path = tmp_path_factory.mktemp("mesh")
+    table = save_default_faces(folder / "source", 2, size_px=320)
+    emotions = ["happiness", "surprise", "anger", "neutral"]
+    return equime.generate(
+        table, folder / "out", clips=8, seed=3, emotions=emotions, duration_s=2.0, size_px=256, workers=0
+    )

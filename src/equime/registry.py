@@ -43,7 +43,18 @@ ANNOTATORS: Final[dict[str, str]] = {
 }
 """What `equime evaluate` measures, in the order of its report; each class is called without arguments."""
 
-_TABLES: Final = {"renderer": RENDERERS, "check": CHECKS, "annotator": ANNOTATORS}
+_ATTRIBUTES: Final = "equime.attribute_extraction"
+
+ATTRIBUTES: Final[dict[str, str]] = {
+    "skin_tone": f"{_ATTRIBUTES}.skin_tone:SkinTone",
+    "face_geometry": f"{_ATTRIBUTES}.face_geometry:FaceGeometry",
+    "au_intensity": f"{_ATTRIBUTES}.au_intensity:AuIntensity",
+    "deepface": f"{_ATTRIBUTES}.deepface_labels:DeepFaceLabels",
+    "fairface": f"{_ATTRIBUTES}.fairface_labels:FairFaceLabels",
+}
+"""What `equime attributes` extracts, called in the same way."""
+
+_TABLES: Final = {"renderer": RENDERERS, "check": CHECKS, "annotator": ANNOTATORS | ATTRIBUTES}
 
 
 def lookup(kind: str, name: str) -> Any:

@@ -12,7 +12,6 @@ from __future__ import annotations
 import contextlib
 import functools
 import importlib
-import importlib.util
 import sys
 import warnings
 from collections.abc import Generator
@@ -20,9 +19,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from equime.errors import MissingError, WorkError
-
-INSTALL: Final = "pip install 'equime[quality]'"
-"""What brings torch, torchvision and piq."""
+from equime.extras import install_hint, installed
 
 OPERATORS: Final = ("nms", "qnms")
 """Operators of torchvision that must be declared for it to import without its compiled part."""
@@ -40,7 +37,7 @@ def torch() -> Any:
 
 
 def load(name: str) -> Any:
-    """A package of the ``quality`` extra by its module name ("torch", "piq", "torchvision.models").
+    """A package that needs torch, by its module name ("torch", "piq", "torchvision.models").
 
     Whatever else is loaded, torchvision is made importable first, as most of what needs torch imports it.
 
@@ -49,15 +46,10 @@ def load(name: str) -> Any:
     """
     top = name.split(".", maxsplit=1)[0]
     if not installed(top):
-        raise MissingError(f"{top} is not installed; run `{INSTALL}`")
+        raise MissingError(f"{top} is not installed; run `{install_hint([top])}`")
     if top != "torch" and installed("torchvision"):
         _torchvision()
     return importlib.import_module(name)
-
-
-def installed(name: str) -> bool:
-    """Whether a package is there, without importing it."""
-    return importlib.util.find_spec(name) is not None
 
 
 @contextlib.contextmanager

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from equime.annotation.annotators import Annotator, ClipContext, Row
 from equime.clip_sources import ClipSource
-from equime.evaluation_framework.annotators import Annotator, ClipContext, Row
 from equime.frames import Frame, StreamInfo
 from equime.weights import PLACE
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from equime.evaluation_framework.annotators import ClipContext, Metric, Row
+from equime.annotation.annotators import ClipContext, Metric, Row
 from equime.frames import Frame
 
 

@@ -11,11 +11,12 @@ import pandas as pd
 from msgspec.structs import replace as replace_fields
 
 from equime.action_units import EMOTIONS
+from equime.annotation.annotators import Metric
+from equime.annotation.measure import ClipProblem
+from equime.annotation.measurement import NotRun
 from equime.dataset import Dataset
-from equime.evaluation_framework.annotators import Metric
 from equime.evaluation_framework.comparison import EmotionComparison, MetricDifference, SetComparison
-from equime.evaluation_framework.evaluation import Evaluation, NotRun
-from equime.evaluation_framework.measure import ClipProblem
+from equime.evaluation_framework.evaluation import Evaluation
 from equime.evaluation_framework.near_duplicates import DuplicatePair, NearDuplicates
 from equime.evaluation_framework.set_distance import Distance, Neighbours
 from equime.evaluation_framework.statistics import Difference, Estimate

@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from equime.drawn_face import describe_face
-from equime.evaluation_framework.motion_track import REGIONS, MotionTrack
-from equime.evaluation_framework.regions import crop_transform, region_masks
 from equime.face.alignment import px_per_mm
+from equime.motion.regions import crop_transform, region_masks
+from equime.motion.track import REGIONS, MotionTrack
 
 SIDE = 128
 """Of the analysis crop."""

@@ -11,15 +11,15 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from equime.annotation.annotators import ClipContext, Row
 from equime.clip_sources import ClipSource, find_clips
 from equime.dataset import Dataset
 from equime.drawn_face.shape import base_points
 from equime.errors import WorkError
 from equime.evaluation_framework import au_fidelity
-from equime.evaluation_framework.annotators import ClipContext, Row
 from equime.evaluation_framework.au_fidelity import METRICS, AuFidelity, Command, Scene, command_of
-from equime.evaluation_framework.au_fit import commanded_displacement
 from equime.face import anatomy as a
+from equime.face.au_fit import commanded_displacement
 from equime.frames import Frame, open_frames
 from equime.generation_pipeline.trajectory import trajectory
 from equime.types import AuPeak, Blink

@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
+from equime.annotation.measure import measure_clip
 from equime.clip_sources import ClipSource, find_clips
 from equime.dataset import Dataset
 from equime.evaluation_framework import source_reference
 from equime.evaluation_framework.fidelity import Fidelity
-from equime.evaluation_framework.measure import measure_clip
 from equime.face.source import source_crop
 from equime.frames import Frame, open_frames
 from equime.video import rgb_to_yuv, write_clip

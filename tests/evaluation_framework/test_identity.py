@@ -10,14 +10,14 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from equime.annotation.annotators import ClipContext
 from equime.clip_sources import ClipSource, find_clips
 from equime.dataset import Dataset
 from equime.drawn_face import default_faces
 from equime.evaluation_framework import identity
-from equime.evaluation_framework.annotators import ClipContext
 from equime.evaluation_framework.identity import Identity, find_face, shape_change, similarity, texture
-from equime.evaluation_framework.motion_track import REGIONS, MotionTrack
 from equime.frames import open_frames
+from equime.motion.track import REGIONS, MotionTrack
 
 U8 = NDArray[np.uint8]
 SIZE = 288

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from equime.annotation.annotators import ClipContext
+from equime.annotation.measure import measure_clip
 from equime.clip_sources import find_clips
 from equime.dataset import Dataset
-from equime.evaluation_framework.annotators import ClipContext
-from equime.evaluation_framework.measure import measure_clip
 from equime.evaluation_framework.motion_features import (
     EYE_FEATURES,
     FEATURES,
@@ -27,7 +27,7 @@ from equime.evaluation_framework.motion_features import (
     orientation_histogram,
     perceptual_hash,
 )
-from equime.evaluation_framework.motion_track import REGIONS
+from equime.motion.track import REGIONS
 from tests.evaluation_framework.synthetic_tracks import track, triangle
 
 SMILE = {

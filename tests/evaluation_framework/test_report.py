@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from equime.evaluation_framework.evaluation import Evaluation, NotRun
+from equime.annotation.measurement import NotRun
+from equime.evaluation_framework.evaluation import Evaluation
 from equime.evaluation_framework.report import FILES, facts, ground_truth, write_report
 from equime.evaluation_framework.report.contents import collect, judge, records
 from equime.evaluation_framework.report.markdown import write_markdown

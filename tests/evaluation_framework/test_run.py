@@ -150,7 +150,7 @@ def test_two_processes_do_not_share_one_evaluation(made: Path) -> None:
         deadline = time.monotonic() + 60
         while not spool.exists() and time.monotonic() < deadline:
             time.sleep(0.02)
-        with pytest.raises(WorkError, match="another process evaluates it"):
+        with pytest.raises(WorkError, match="another process measures it"):
             evaluate(made, options=options("Brightness"))
     finally:
         os.killpg(process.pid, signal.SIGKILL)

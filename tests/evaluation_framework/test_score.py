@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from equime.evaluation_framework.annotators import Value
+from equime.annotation.annotators import Value
 from equime.evaluation_framework.score import NO_MOVEMENT_CAP, PARTS, clip_score
 
 PERFECT: dict[str, Value] = {

@@ -14,11 +14,11 @@ from numpy.typing import NDArray
 from scipy.ndimage import fourier_shift, gaussian_filter
 from skimage import data
 
+from equime.annotation.annotators import ClipContext, Row
+from equime.annotation.measure import measure_clip
 from equime.clip_sources import ClipSource, find_clips
 from equime.dataset import Dataset
 from equime.errors import WorkError
-from equime.evaluation_framework.annotators import ClipContext, Row
-from equime.evaluation_framework.measure import measure_clip
 from equime.evaluation_framework.sequence import METRICS, SequenceQuality, compare
 from equime.frames import Frame, StreamInfo
 from equime.video import EncoderSettings, Planes, read_planes, rgb_to_yuv, write_clip

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
+from equime.annotation.measure import measure_clip
 from equime.clip_sources import find_clips
 from equime.dataset import Dataset
 from equime.errors import WorkError
-from equime.evaluation_framework.measure import measure_clip
 from equime.evaluation_framework.smoothness import Smoothness
 from equime.frames import Frame, open_frames
 from tests.evaluation_framework.clip_sessions import Image, context, measure, pictures

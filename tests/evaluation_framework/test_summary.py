@@ -11,12 +11,12 @@ import pandas as pd
 import pytest
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
+from equime.annotation.annotators import Metric
+from equime.annotation.measure import measure_clip
 from equime.clip_sources import find_clips
 from equime.dataset import Dataset
 from equime.errors import InputError
-from equime.evaluation_framework.annotators import Metric
 from equime.evaluation_framework.fidelity import Fidelity
-from equime.evaluation_framework.measure import measure_clip
 from equime.evaluation_framework.sequence import SequenceQuality
 from equime.evaluation_framework.statistics import bootstrap_mean
 from equime.evaluation_framework.summary import best_and_worst, scores, summarise

@@ -7,15 +7,15 @@ from typing import Any
 
 import pytest
 
+from equime.annotation.annotators import ClipContext, Row
+from equime.annotation.measure import measure_clip
 from equime.clip_sources import ClipSource, find_clips
 from equime.dataset import Dataset
-from equime.evaluation_framework.annotators import ClipContext, Row
-from equime.evaluation_framework.measure import measure_clip
-from equime.evaluation_framework.motion_track import MotionTrack
 from equime.evaluation_framework.timing import METRICS, Timing
 from equime.frames import StreamInfo
+from equime.motion.track import MotionTrack
 from equime.types import Camera, ClipSpec, Phases
-from tests.evaluation_framework.curve_cases import Curves, smooth_bump
+from tests.motion.curve_cases import Curves, smooth_bump
 
 INFO = StreamInfo(fps=50, width=8, height=8, codec="h264", pix_fmt="yuv420p", n_declared=None, size_bytes=1)
 SOURCE = ClipSource(clip_id="x", file="x.mp4", root=".", kind="video", input_digest="0")

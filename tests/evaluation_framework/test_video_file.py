@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from equime.annotation.annotators import ClipContext, Row
+from equime.annotation.measure import measure_clip
 from equime.clip_sources import ClipSource, find_clips
 from equime.dataset import Dataset
-from equime.evaluation_framework.annotators import ClipContext, Row
-from equime.evaluation_framework.measure import measure_clip
 from equime.evaluation_framework.video_file import VideoFile
 from equime.frames import Frame, StreamInfo, open_frames
 from equime.video import probe

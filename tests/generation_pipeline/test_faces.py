@@ -25,9 +25,9 @@ from equime.face.alignment import (
     aligned_crop,
     px_per_mm,
 )
+from equime.face.quality import LEFT_LIDS, RIGHT_LIDS, iris_contrast
 from equime.generation_pipeline.faces import ALIGNER, ingest_image, load_face
 from equime.generation_pipeline.gates import Gates, failures
-from equime.generation_pipeline.quality import LEFT_LIDS, RIGHT_LIDS, iris_contrast
 from equime.generation_pipeline.sources import FaceSource
 from equime.types import CROP_PX, Declared, Face, FaceQuality, Rejection
 

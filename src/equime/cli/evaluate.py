@@ -107,7 +107,7 @@ def _print(result: Evaluation, files: list[Path]) -> None:
 def metrics(as_json: o.Json = False) -> None:
     """Every metric: unit, range, which way is better, meaning and source, and whether it can run here."""
     from equime import registry  # noqa: PLC0415
-    from equime.evaluation_framework.choice import requirement  # noqa: PLC0415
+    from equime.annotation.choice import requirement  # noqa: PLC0415
 
     known = [registry.lookup("annotator", name)() for name in registry.ANNOTATORS]
     if as_json:

@@ -29,11 +29,11 @@ from numpy.typing import NDArray
 
 from equime import layout
 from equime.action_units import ACTION_UNITS, format_code
+from equime.annotation.annotators import ClipContext, Direction, Metric, Row, Session, Type, Value
 from equime.clip_sources import ClipSource
 from equime.errors import WorkError
-from equime.evaluation_framework import au_fit
-from equime.evaluation_framework.annotators import ClipContext, Direction, Metric, Row, Session, Type, Value
 from equime.face import anatomy as a
+from equime.face import au_fit
 from equime.face.muscles import MUSCLES
 from equime.frames import Frame
 from equime.types import CROP_PX, ClipSpec

@@ -29,9 +29,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from equime import torch_env
+from equime.annotation.annotators import ClipContext, Metric, Row
 from equime.errors import WorkError
 from equime.evaluation_framework import kernels
-from equime.evaluation_framework.annotators import ClipContext, Metric, Row
 from equime.evaluation_framework.grey_frames import mean_or_none
 from equime.frames import Frame
 

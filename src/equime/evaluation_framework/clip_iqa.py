@@ -19,8 +19,8 @@ from typing import Any, Final
 import numpy as np
 
 from equime import weights
+from equime.annotation.annotators import ClipContext, Metric, Row
 from equime.errors import WorkError
-from equime.evaluation_framework.annotators import ClipContext, Metric, Row
 from equime.frames import Frame
 from equime.torch_env import load, load_tensors, quiet, torch
 

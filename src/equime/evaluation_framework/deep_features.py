@@ -22,8 +22,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from equime import weights
+from equime.annotation.annotators import ClipContext, Metric, Row
 from equime.errors import InputError, WorkError
-from equime.evaluation_framework.annotators import ClipContext, Metric, Row
 from equime.frames import Frame
 from equime.torch_env import load, load_tensors, quiet, torch
 

@@ -1,74 +1,21 @@
-"""What an evaluation found, in one record: every clip's values, what failed, what was not run and why."""
+"""What an evaluation found, in one record: the measurement, and the comparison with a reference set."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any
 
-from equime.evaluation_framework.annotators import Metric
-from equime.provenance import Provenance
-
-if TYPE_CHECKING:
-    import pandas as pd
-
-    from equime.evaluation_framework.measure import ClipProblem
-
-Kind = Literal["dataset", "videos", "frames"]
-
-ID_COLUMNS = ("clip_id", "file", "subject_id", "emotion")
-"""Columns of `Evaluation.clips` that say which clip a row is; all others are measured or intended values."""
+from equime.annotation.measurement import Measurement
 
 
-@dataclass(frozen=True)
-class NotRun:
-    """An annotator that was not computed.
-
-    Attributes:
-        annotator: its name.
-        metrics: the columns that are therefore not there.
-        reason: in words ("weights brisque are not there").
-        next_step: what to type ("equime weights fetch brisque").
-    """
-
-    annotator: str
-    metrics: tuple[str, ...]
-    reason: str
-    next_step: str
-
-
-@dataclass(frozen=True)
-class Evaluation:
+@dataclass(frozen=True, kw_only=True)
+class Evaluation(Measurement):
     """Everything that a report says, before any of it is put into words.
 
     Attributes:
-        path: what was evaluated, as it was asked for.
-        kind: an equime data set, video files, or folders of frames.
-        clips: one row per clip found: `ID_COLUMNS`, then a column per metric, None or NaN where a clip has no
-            value. Text and flags are of dtype object. The exact times of a Dataset's clips stand in
-            ``intended_onset_ms``, ``intended_apex_ms`` and ``intended_offset_ms``.
-        metrics: by column name.
-        annotators: name to its columns, in the order of the report.
-        problems: clips, or annotators on clips, without a value.
-        notes: (clip_id, annotator, code, message) of what a person should know of a clip.
-        not_run: what was not computed, and how to get it.
-        root: folder that ``clips.file`` is relative to.
-        provenance: versions, commit and platform of the measuring.
         comparison: with a reference set (`comparison.SetComparison`), None where none was given.
         reference_path: of that set.
-        missing: annotators among ``not_run`` that were asked for by name.
     """
 
-    path: str
-    kind: Kind
-    clips: pd.DataFrame
-    metrics: dict[str, Metric]
-    annotators: dict[str, tuple[str, ...]]
-    problems: tuple[ClipProblem, ...]
-    notes: tuple[tuple[str, str, str, str], ...]
-    not_run: tuple[NotRun, ...]
-    root: Path
-    provenance: Provenance
     comparison: Any | None = None
     reference_path: str | None = None
-    missing: tuple[str, ...] = ()

@@ -10,7 +10,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from equime.evaluation_framework.annotators import ClipContext, Metric, Row
+from equime.annotation.annotators import ClipContext, Metric, Row
 from equime.evaluation_framework.grey_frames import (
     PSNR_SOURCE,
     SSIM_SOURCE,

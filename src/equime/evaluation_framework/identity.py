@@ -23,7 +23,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from equime.evaluation_framework.annotators import ClipContext, Metric, Row, Session, Value
+from equime.annotation.annotators import ClipContext, Metric, Row, Session, Value
 from equime.face import anatomy as a
 from equime.face.alignment import align, scaled, warp
 from equime.frames import Frame

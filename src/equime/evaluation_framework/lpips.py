@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from equime import weights
+from equime.annotation.annotators import ClipContext, Metric
 from equime.errors import WorkError
-from equime.evaluation_framework.annotators import ClipContext, Metric
 from equime.evaluation_framework.piq_metrics import FRAMES_EVERY, ReferenceSession
 from equime.torch_env import load, load_tensors, quiet, torch
 

@@ -18,10 +18,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from equime.evaluation_framework.annotators import ClipContext, Metric, Row, Value
-from equime.evaluation_framework.motion_track import EYES, REGIONS, MotionTrack
-from equime.evaluation_framework.regions import region_masks
+from equime.annotation.annotators import ClipContext, Metric, Row, Value
 from equime.frames import Frame
+from equime.motion.regions import region_masks
+from equime.motion.track import EYES, REGIONS, MotionTrack
 
 Array = NDArray[np.float64]
 

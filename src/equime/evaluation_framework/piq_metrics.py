@@ -22,7 +22,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from equime.evaluation_framework.annotators import ClipContext, Direction, Metric, Row, Value
+from equime.annotation.annotators import ClipContext, Direction, Metric, Row, Value
 from equime.evaluation_framework.source_reference import FIRST_FRAME, PHOTOGRAPH, photograph
 from equime.frames import Frame
 from equime.torch_env import load, quiet, torch

@@ -17,7 +17,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from equime.evaluation_framework.annotators import Value
+from equime.annotation.annotators import Value
 from equime.types import Record
 
 NO_MOVEMENT_CAP: Final = 0.2

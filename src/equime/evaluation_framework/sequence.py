@@ -28,8 +28,8 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from equime.annotation.annotators import ClipContext, Metric, Row
 from equime.errors import WorkError
-from equime.evaluation_framework.annotators import ClipContext, Metric, Row
 from equime.evaluation_framework.blockiness import blockiness, noise_sigma
 from equime.frames import Frame
 

@@ -15,7 +15,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from equime.evaluation_framework.annotators import ClipContext, Metric, Row
+from equime.annotation.annotators import ClipContext, Metric, Row
 from equime.evaluation_framework.grey_frames import (
     PSNR_SOURCE,
     SSIM_SOURCE,

@@ -18,8 +18,8 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from equime.annotation.annotators import ClipContext
 from equime.errors import WorkError
-from equime.evaluation_framework.annotators import ClipContext
 from equime.face.source import source_crop
 from equime.types import Face
 from equime.video import rgb_to_yuv

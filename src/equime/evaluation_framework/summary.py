@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from equime.annotation.annotators import Metric
 from equime.errors import InputError
-from equime.evaluation_framework.annotators import Metric
 from equime.evaluation_framework.score import PARTS, Score, clip_score
 from equime.evaluation_framework.statistics import Estimate, bootstrap_mean
 from equime.types import Record

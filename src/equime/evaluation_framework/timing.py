@@ -12,11 +12,11 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from equime.evaluation_framework.annotators import ClipContext, Metric, Row, Value
-from equime.evaluation_framework.blinks import find_blinks
-from equime.evaluation_framework.motion_track import MotionTrack
-from equime.evaluation_framework.spotting import MICRO_ONSET_MS, MICRO_TOTAL_MS, Movement, find_events
+from equime.annotation.annotators import ClipContext, Metric, Row, Value
 from equime.frames import Frame
+from equime.motion.blinks import find_blinks
+from equime.motion.spotting import MICRO_ONSET_MS, MICRO_TOTAL_MS, Movement, find_events
+from equime.motion.track import MotionTrack
 from equime.types import ClipSpec
 
 _FLOW: Final = "equime spotting on DIS optical flow (Kroeger et al. 2016)"

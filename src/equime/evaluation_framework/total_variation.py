@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from equime.evaluation_framework.annotators import ClipContext, Metric, Row
+from equime.annotation.annotators import ClipContext, Metric, Row
 from equime.evaluation_framework.grey_frames import mean_or_none
 from equime.evaluation_framework.kernels import squared_gradients
 from equime.frames import Frame

@@ -14,7 +14,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from equime.evaluation_framework.annotators import ClipContext, Metric, Row, Value
+from equime.annotation.annotators import ClipContext, Metric, Row, Value
 from equime.frames import Frame
 
 TOLERANCE: Final = 0.05

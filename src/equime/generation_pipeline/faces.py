@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from equime.face import landmarks as lm
 from equime.face.alignment import align, aligned_crop, px_per_mm, scale_points
 from equime.face.images import SourceImage, UnreadableImageError, decode, read_bytes
+from equime.face.quality import measure
 from equime.face.source import source_crop, stored_landmarks
 from equime.generation_pipeline.gates import Gates, failures
-from equime.generation_pipeline.quality import measure
 from equime.generation_pipeline.renderers import FaceInput
 from equime.generation_pipeline.sources import FaceSource
 from equime.seeding import content_id

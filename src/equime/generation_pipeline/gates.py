@@ -30,7 +30,7 @@ class Gates(Record, frozen=True):
         max_mouth_open: gap between the inner lips over the mouth's width; parted lips that show teeth have
             0.15 and more.
         max_smile: lip-corner lift plus widening. Neutral portraits have -0.18 to 0.07, a broad smile 0.35.
-        min_humanness: see `equime.generation_pipeline.quality.humanness`.
+        min_humanness: see `equime.face.quality.humanness`.
         several_faces: "reject" turns an image away that shows more than one face of comparable size,
             "largest" takes the largest.
         several_min_ratio: a face counts as another one from this share of the largest's size.

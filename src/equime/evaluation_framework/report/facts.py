@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from equime.action_units import EMOTIONS
-from equime.evaluation_framework.annotators import Metric
+from equime.annotation.annotators import Metric
 from equime.evaluation_framework.evaluation import Evaluation
 from equime.evaluation_framework.statistics import Estimate, bootstrap_mean
 from equime.evaluation_framework.summary import SummaryRow as Summarised

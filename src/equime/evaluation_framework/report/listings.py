@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
-from equime.evaluation_framework.evaluation import ID_COLUMNS, NotRun
+from equime.annotation.measurement import ID_COLUMNS, NotRun
 from equime.evaluation_framework.report import method as texts
 from equime.evaluation_framework.report.contents import Report, records
 from equime.evaluation_framework.report.facts import Group, SummaryGroup, SummaryRow

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from equime.evaluation_framework.au_fit import GROUPS
 from equime.evaluation_framework.evaluation import Evaluation
+from equime.face.au_fit import GROUPS
 
 SUMMARY: Final = (
     "One value per clip. The interval is a bootstrap over whole subjects, because clips of one person are not "

@@ -7,7 +7,7 @@ from typing import Final
 
 import numpy as np
 
-from equime.evaluation_framework.annotators import Metric
+from equime.annotation.annotators import Metric
 from equime.evaluation_framework.statistics import Estimate
 
 NONE: Final = "–"

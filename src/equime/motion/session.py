@@ -18,16 +18,16 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from equime.annotation.annotators import ClipContext
 from equime.errors import InputError, MissingError
-from equime.evaluation_framework.annotators import ClipContext
-from equime.evaluation_framework.blinks import CLOSED, LidWatch
-from equime.evaluation_framework.head_motion import HeadModel, HeadPose
-from equime.evaluation_framework.motion_track import EYES, REGIONS, MotionTrack
-from equime.evaluation_framework.regions import FaceMap, RegionMeans, face_map
-from equime.evaluation_framework.spotting import find_events
 from equime.face import anatomy as a
 from equime.face.alignment import px_per_mm, warp
 from equime.frames import Frame
+from equime.motion.blinks import CLOSED, LidWatch
+from equime.motion.head_motion import HeadModel, HeadPose
+from equime.motion.regions import FaceMap, RegionMeans, face_map
+from equime.motion.spotting import find_events
+from equime.motion.track import EYES, REGIONS, MotionTrack
 
 F64 = NDArray[np.float64]
 Grey = NDArray[np.uint8]

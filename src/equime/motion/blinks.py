@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import median_filter
 
-from equime.evaluation_framework.regions import FaceMap, eye_opening, lid_strip
 from equime.face import anatomy as a
+from equime.motion.regions import FaceMap, eye_opening, lid_strip
 
 F64 = NDArray[np.float64]
 

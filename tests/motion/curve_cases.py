@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from equime.evaluation_framework.motion_track import REGIONS, MotionTrack
+from equime.motion.track import REGIONS, MotionTrack
 
 F64 = NDArray[np.float64]
 

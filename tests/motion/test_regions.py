@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from equime.drawn_face import describe_face
-from equime.evaluation_framework.motion_track import REGIONS
-from equime.evaluation_framework.regions import FaceMap, RegionMeans, eye_opening, face_map, lid_strip
 from equime.face import anatomy as a
 from equime.face.alignment import px_per_mm
+from equime.motion.regions import FaceMap, RegionMeans, eye_opening, face_map, lid_strip
+from equime.motion.track import REGIONS
 
 
 @pytest.fixture(scope="module")

@@ -8,10 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from equime.drawn_face import describe_face
-from equime.evaluation_framework.blinks import LidWatch, find_blinks, relative_aperture
-from equime.evaluation_framework.regions import FaceMap, face_map
 from equime.face import anatomy as a
-from tests.evaluation_framework.curve_cases import Curves
+from equime.motion.blinks import LidWatch, find_blinks, relative_aperture
+from equime.motion.regions import FaceMap, face_map
+from tests.motion.curve_cases import Curves
 
 
 @settings(max_examples=30, deadline=None, derandomize=True)

@@ -17,7 +17,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from equime.evaluation_framework.regions import FaceMap
+from equime.motion.regions import FaceMap
 
 F64 = NDArray[np.float64]
 F32 = NDArray[np.float32]

@@ -8,9 +8,9 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
+from equime.annotation.annotators import Row
+from equime.annotation.tables import TableStore, table_schema
 from equime.errors import WorkError
-from equime.evaluation_framework.annotators import Row
-from equime.evaluation_framework.tables import TableStore, table_schema
 from tests.evaluation_framework.fakes import Brightness, Failing
 
 

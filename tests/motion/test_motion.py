@@ -8,11 +8,11 @@ import pytest
 
 from equime.drawn_face import draw_face
 from equime.errors import InputError
-from equime.evaluation_framework.head_motion import HeadModel, HeadPose
-from equime.evaluation_framework.motion import flow_method
-from equime.evaluation_framework.motion_track import REGIONS, MotionTrack
-from equime.evaluation_framework.regions import face_map
-from tests.evaluation_framework.motion_cases import (
+from equime.motion.head_motion import HeadModel, HeadPose
+from equime.motion.regions import face_map
+from equime.motion.session import flow_method
+from equime.motion.track import REGIONS, MotionTrack
+from tests.motion.motion_cases import (
     Image,
     context,
     moved,

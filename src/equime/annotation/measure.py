@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from equime.annotation.annotators import Annotator, ClipContext, Row, Session, Value
 from equime.clip_sources import ClipSource
 from equime.errors import EquimeError, WorkError
-from equime.evaluation_framework.annotators import Annotator, ClipContext, Row, Session, Value
-from equime.evaluation_framework.motion import MotionSession
 from equime.frames import Frame, open_frames
+from equime.motion.session import MotionSession
 
 
 @dataclass(frozen=True)

@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from equime import registry
+from equime.annotation.annotators import Annotator, Row, Value
 from equime.errors import WorkError
-from equime.evaluation_framework.annotators import Annotator, Row, Value
 from equime.locks import HIDDEN
 from equime.records import Appender, aside, iterate
 from equime.types import Record
@@ -128,16 +129,24 @@ class TableStore:
         """Bring the spool's rows into the tables and empty it. Raises WorkError where the disk refuses."""
         if not self.spool.is_file():
             return
-        known = {annotator.name: annotator for annotator in self.annotators}
         rows: dict[str, dict[str, tuple[SpoolLine, SpoolRow]]] = defaultdict(dict)
         for line in iterate(self.spool, SpoolLine):
             for row in line.rows:
-                if row.annotator in known:
-                    rows[row.annotator][line.clip_id] = (line, row)
+                rows[row.annotator][line.clip_id] = (line, row)
         for name, found in rows.items():
-            self._merge(known[name], found)
-            self._merge_frames(known[name], {k: v for k, v in found.items() if v[1].frames})
+            annotator = self._whose(name)
+            if annotator is not None:
+                self._merge(annotator, found)
+                self._merge_frames(annotator, {k: v for k, v in found.items() if v[1].frames})
         self.spool.unlink()
+
+    def _whose(self, name: str) -> Annotator | None:
+        """Whose rows a spool holds: a run of another command may have been killed here. None where unknown."""
+        own = {annotator.name: annotator for annotator in self.annotators}
+        if name in own or name not in registry.ANNOTATORS | registry.ATTRIBUTES:
+            return own.get(name)
+        other: Annotator = registry.lookup("annotator", name)()
+        return other
 
     def _merge(self, annotator: Annotator, found: dict[str, tuple[SpoolLine, SpoolRow]]) -> None:
         import pyarrow as pa  # noqa: PLC0415

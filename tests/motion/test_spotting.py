@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from equime.evaluation_framework.spotting import Movement, baseline, bump, find_events, fit_bump
-from tests.evaluation_framework.curve_cases import Curves, smooth_bump
+from equime.motion.spotting import Movement, baseline, bump, find_events, fit_bump
+from tests.motion.curve_cases import Curves, smooth_bump
 
 
 def one(curves: Curves) -> Movement:

@@ -8,11 +8,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from equime.annotation.annotators import ClipContext
 from equime.clip_sources import ClipSource
-from equime.evaluation_framework.annotators import ClipContext
-from equime.evaluation_framework.motion import MotionSession
-from equime.evaluation_framework.motion_track import MotionTrack
 from equime.frames import Frame, StreamInfo
+from equime.motion.session import MotionSession
+from equime.motion.track import MotionTrack
 
 Image = NDArray[np.uint8]
 

@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from equime import registry, weights
+from equime.annotation.choice import choose, requirement
+from equime.annotation.suites import EVALUATION
 from equime.errors import InputError
-from equime.evaluation_framework.choice import EQUIME, ON_REQUEST, choose, requirement
 
 FAKES = "tests.evaluation_framework.fakes"
 
@@ -58,9 +59,9 @@ def test_a_wrong_file_is_not_used(tmp_path: Path) -> None:
 
 def test_columns_groups_and_modules_can_be_asked_for() -> None:
     assert names(["ssim_consecutive", "is_frozen"]) == {"smoothness", "sequence"}
-    assert names(["equime"]) == set(EQUIME) - {"brisque", "clip_iqa"}
+    assert names(["equime"]) == set(EVALUATION.groups["equime"]) - {"brisque", "clip_iqa"}
     assert names([f"{FAKES}:Brightness"]) == {"brightness"}
-    assert not names(None) & set(ON_REQUEST)
+    assert not names(None) & set(EVALUATION.on_request)
     assert names(["default", "full_reference"]) == names(None) | {"full_reference"}
 
 

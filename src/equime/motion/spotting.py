@@ -25,8 +25,8 @@ from numpy.typing import NDArray
 from scipy.ndimage import median_filter
 from scipy.optimize import least_squares
 
-from equime.evaluation_framework.blinks import find_blinks, runs, step_ms
-from equime.evaluation_framework.motion_track import EYES, REGIONS
+from equime.motion.blinks import find_blinks, runs, step_ms
+from equime.motion.track import EYES, REGIONS
 
 F64 = NDArray[np.float64]
 

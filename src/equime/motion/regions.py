@@ -15,8 +15,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from equime.evaluation_framework.motion_track import REGIONS
 from equime.face import anatomy as a
+from equime.motion.track import REGIONS
 
 F64 = NDArray[np.float64]
 Mask = NDArray[np.bool_]

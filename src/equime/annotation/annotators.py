@@ -17,8 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from equime.clip_sources import ClipSource
-from equime.evaluation_framework.motion_track import MotionTrack
 from equime.frames import Frame, StreamInfo
+from equime.motion.track import MotionTrack
 
 Value = float | int | bool | str | None
 """A cell of a table. None is "does not apply to this clip"; never a sentinel number, never NaN."""

@@ -16,10 +16,10 @@ from equime.action_units import ACTION_UNITS
 from equime.dataset import Dataset
 from equime.drawn_face.shape import base_points
 from equime.errors import InputError
-from equime.evaluation_framework import au_fit
-from equime.evaluation_framework.au_fit import AuBasis, au_basis, commanded_displacement, fit_aus
 from equime.face import anatomy as a
+from equime.face import au_fit
 from equime.face.alignment import scale_points
+from equime.face.au_fit import AuBasis, au_basis, commanded_displacement, fit_aus
 from equime.face.muscles import MUSCLES
 from equime.face.source import source_crop, stored_landmarks
 from equime.generation_pipeline.ground_truth import GroundTruth

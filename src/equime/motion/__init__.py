@@ -1,0 +1,1 @@
+"""Facial movement in a clip, by optical flow, with the head's taken off; onset, apex and offset in it."""
