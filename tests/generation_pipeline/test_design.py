@@ -224,3 +224,34 @@ def test_presets(name: str, n_clips: int) -> None:
     assert (preset.size_px, preset.fps, preset.duration_ms) == (512, 24.0, 6000.0)
     made = Design(faces=make_faces(1, 1), n_clips=1, seed=1, emotions=preset.emotions)
     assert next(made.specs(MODEL)).n_frames == 144
+
+
+def shown(spec: Any) -> Any:
+    """What a spec shows, without whose face it is."""
+    return msgspec.structs.replace(spec, spec_id="", face_id="", subject_id="", context={}, twin_of=None)
+
+
+def test_twins_show_the_same_expressions_on_every_face() -> None:
+    specs = list(design(n_clips=100, twins=True).specs(MODEL))
+    by_expression: dict[tuple[str, int], list[Any]] = {}
+    for spec in specs:
+        by_expression.setdefault((spec.emotion, spec.sequence), []).append(spec)
+    assert len(by_expression) == 10
+    for (_, _), group in by_expression.items():
+        assert len({spec.face_id for spec in group}) == len(group) == 10
+        factual = [spec for spec in group if spec.twin_of is None]
+        assert len(factual) == 1
+        assert all(spec.twin_of == factual[0].spec_id for spec in group if spec is not factual[0])
+        assert all(shown(spec) == shown(factual[0]) for spec in group)
+    assert len({msgspec.json.encode(shown(group[0])) for group in by_expression.values()}) == 10
+
+
+def test_a_smaller_plan_of_twins_is_the_beginning_of_a_larger_one() -> None:
+    large = list(design(n_clips=60, twins=True).specs(MODEL))
+    assert list(design(n_clips=33, twins=True).specs(MODEL)) == large[:33]
+    assert {s.twin_of for s in large} - {None} <= {s.spec_id for s in large}
+
+
+def test_without_twins_no_two_faces_show_the_same() -> None:
+    specs = list(design(n_clips=50).specs(MODEL))
+    assert len({msgspec.json.encode(shown(spec)) for spec in specs}) == len(specs)

@@ -41,6 +41,7 @@ def generate(
     x264_preset: o.X264Preset = None,
     lossless: o.Lossless = None,
     png: o.Png = False,
+    twins: o.Twins = False,
     as_json: o.Json = False,
 ) -> int:
     """Make a data set from face photographs; the same command continues an interrupted run."""
@@ -50,7 +51,7 @@ def generate(
         faces, clips=clips, seed=seed, emotions=emotions, fps=fps, duration_s=duration, size_px=size,
         renderer=renderer, preset=preset, balance=balance, licence=licence, gates=gates, gate=gate,
         label_semantics=label_semantics, p_felt=p_felt, priors=priors, crf=crf, x264_preset=x264_preset,
-        lossless=lossless, png=png,
+        lossless=lossless, png=png, twins=twins,
     )  # fmt: skip
     with ProgressView() as progress:
         report = run_generate(
@@ -83,6 +84,7 @@ def plan(
     x264_preset: o.X264Preset = None,
     lossless: o.Lossless = None,
     png: o.Png = False,
+    twins: o.Twins = False,
     as_json: o.Json = False,
 ) -> None:
     """Look at the faces and plan, but render nothing: counts, disk, time, licence conflicts.
@@ -95,7 +97,7 @@ def plan(
         faces, clips=clips, seed=seed, emotions=emotions, fps=fps, duration_s=duration, size_px=size,
         renderer=renderer, preset=preset, balance=balance, licence=licence, gates=gates, gate=gate,
         label_semantics=label_semantics, p_felt=p_felt, priors=priors, crf=crf, x264_preset=x264_preset,
-        lossless=lossless, png=png,
+        lossless=lossless, png=png, twins=twins,
     )  # fmt: skip
     with ProgressView() as progress:
         report = plan_report(settings, out, preset=preset, workers=workers, progress=progress)

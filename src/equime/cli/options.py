@@ -35,6 +35,9 @@ Crf = Annotated[float | None, typer.Option(help="x264 constant rate factor, 0 to
 X264Preset = Annotated[str | None, typer.Option("--x264-preset", help="x264 preset; default veryfast.")]
 Lossless = Annotated[str | None, typer.Option(help="master: also keep a lossless master of every clip.")]
 Png = Annotated[bool, typer.Option("--png", help="Also keep the frames of every clip as PNG files.")]
+Twins = Annotated[
+    bool, typer.Option("--twins", help="Every face shows the same expressions, drawn once: identity twins.")
+]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 
 

@@ -5,6 +5,10 @@ balanced exactly within every identity and every group, and the clips of a block
 over the identities in a seeded order; with a target for declared groups, over the identities of the group
 that is furthest behind. The sequence of blocks never looks ahead: a smaller plan is the beginning of a larger
 one. Emotion is *assigned*, so every spec records the intervention ``do(emotion = ...)``.
+
+With ``twins``, the noise belongs to the replicate alone: the n-th block of every identity shows the very same
+expressions (AUs, timing, blinks, head motion, light), each a counterfactual ``twin_of`` the clip of the identity
+that came first. What then differs between two clips is whose face it is, and nothing else.
 """
 
 from __future__ import annotations
@@ -123,6 +127,7 @@ class Design:
         balance: attribute to target shares of its groups (or `EQUAL`), over declared groups.
         fps, duration_ms, size_px: format of every clip.
         do: further interventions on every clip.
+        twins: whether all identities show the same expressions.
 
     Raises:
         InputError: on construction, with every problem.
@@ -137,6 +142,7 @@ class Design:
     duration_ms: float = 6000.0
     size_px: int = 512
     do: Mapping[str, Any] = field(default_factory=dict)
+    twins: bool = False
 
     def __post_init__(self) -> None:
         """Check everything before anything is drawn."""
@@ -171,9 +177,11 @@ class Design:
         return _report(self)
 
     def _specs(self, model: CausalModel) -> Iterator[ClipSpec]:
+        first: dict[int, Face] = {}
         for clip in self.assignments():
-            yield model.sample(
-                clip.face,
+            drawn_for = first.setdefault(clip.replicate, clip.face) if self.twins else clip.face
+            spec = model.sample(
+                drawn_for,
                 self.seed,
                 do={**self.do, "emotion": clip.emotion},
                 replicate=clip.replicate,
@@ -182,6 +190,8 @@ class Design:
                 duration_ms=self.duration_ms,
                 size_px=self.size_px,
             )
+            is_own = drawn_for.face_id == clip.face.face_id
+            yield spec if is_own else model.twin_on_face(spec, clip.face, sequence=clip.sequence)
 
     def _all(self) -> Iterator[Assignment]:
         """Without end."""
@@ -195,7 +205,8 @@ class Design:
 
     def _shuffled(self, face: Face, replicate: int) -> list[str]:
         """Emotions of a block in a random order: neither file numbers nor a partial block favour one."""
-        keys = uniforms(len(self.emotions), self.seed, "design", face.face_id, replicate)
+        whose = "twins" if self.twins else face.face_id
+        keys = uniforms(len(self.emotions), self.seed, "design", whose, replicate)
         return [emotion for _, emotion in sorted(zip(keys, self.emotions, strict=True))]
 
     def _check_format(self) -> None:
@@ -218,6 +229,7 @@ def plan(
     duration_ms: float = 6000.0,
     size_px: int = 512,
     do: Mapping[str, Any] | None = None,
+    twins: bool = False,
 ) -> Iterator[ClipSpec]:
     """The specs of a data set, streamed; see `Design` for the arguments and its report for what it reaches.
 
@@ -234,6 +246,7 @@ def plan(
         duration_ms=duration_ms,
         size_px=size_px,
         do=do or {},
+        twins=twins,
     )
     return design.specs(model)
 

@@ -95,6 +95,7 @@ def generate(
     encoder: EncoderSettings | None = None,
     lossless_master: bool = False,
     png: bool = False,
+    twins: bool = False,
     limit: int | None = None,
     shard: str | None = None,
     progress: Progress | None = None,
@@ -118,6 +119,7 @@ def generate(
         renderer: registered name or ``module:attribute``.
         encoder: codec settings.
         lossless_master, png: also keep a lossless master, or the frames as PNG files.
+        twins: all identities show the same expressions, so that clips differ in nothing but whose face it is.
         limit: make at most so many clips in this run.
         shard: "i/n", the part of this process where n share one OUT.
         progress: is told how it goes.
@@ -129,7 +131,7 @@ def generate(
     settings = make_settings(
         faces, clips=clips, seed=seed, preset=preset, emotions=emotions, balance=balance, fps=fps,
         duration_s=duration_s, size_px=size_px, p_felt=p_felt, priors=priors, licence=licence, gates=gates,
-        renderer=renderer, encoder=encoder, lossless_master=lossless_master, png=png,
+        renderer=renderer, encoder=encoder, lossless_master=lossless_master, png=png, twins=twins,
     )  # fmt: skip
     run_generate(
         settings, Path(out), preset=preset, workers=workers, limit=limit, shard=shard, progress=progress
@@ -233,6 +235,7 @@ def make_design(settings: Settings, faces: Sequence[Face]) -> Design:
         fps=settings.fps,
         duration_ms=settings.duration_ms,
         size_px=settings.size_px,
+        twins=settings.twins,
     )
 
 

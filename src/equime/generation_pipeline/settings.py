@@ -54,6 +54,7 @@ class Settings(Record, frozen=True):
         encoder: of the clips.
         lossless_master: also keep a lossless master of every clip.
         png: also keep the frames of every clip as PNG files.
+        twins: all identities show the same expressions.
     """
 
     faces: str
@@ -75,6 +76,7 @@ class Settings(Record, frozen=True):
     encoder: EncoderSettings
     lossless_master: bool
     png: bool
+    twins: bool = False
 
 
 def load_gates(path: Path) -> Gates:
@@ -125,6 +127,7 @@ def make_settings(
     encoder: EncoderSettings | None = None,
     lossless_master: bool = False,
     png: bool = False,
+    twins: bool = False,
 ) -> Settings:
     """Settings from options; what is not given is the preset's. Arguments: `Settings` and `pipeline.generate`.
 
@@ -159,6 +162,7 @@ def make_settings(
         encoder=encoder or EncoderSettings(),
         lossless_master=lossless_master,
         png=png,
+        twins=twins,
     )
 
 
