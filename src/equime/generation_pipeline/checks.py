@@ -8,6 +8,7 @@ from itertools import zip_longest
 from equime import layout
 from equime.dataset import Dataset
 from equime.generation_pipeline.captions import contradictions, write_captions
+from equime.generation_pipeline.pseudolabels import read_pseudolabels
 from equime.generation_pipeline.render import metadata_json
 from equime.generation_pipeline.trajectory import frame_timing, trajectory
 from equime.generation_pipeline.views import clips_digest, curves_digest, video_folder_lines
@@ -18,13 +19,16 @@ AGAIN = "run the command that made the data set again"
 
 def check_metadata(dataset: Dataset) -> Iterator[Problem]:
     """The metadata JSON of every clip is there and says what the records say."""
+    labels = read_pseudolabels(dataset.root)
     for view in dataset:
         name = layout.metadata_file(view.clip.file)
         path = dataset.root / name
         if not path.is_file():
             yield Problem(path=name, code="missing_metadata", message=f"missing; {AGAIN}")
-        elif path.read_bytes() != metadata_json(view.spec, view.clip, view.face):
-            text = f"differs from the records; delete it and {AGAIN}"
+        elif path.read_bytes() != metadata_json(
+            view.spec, view.clip, view.face, labels.get(view.clip.clip_id)
+        ):
+            text = f"differs from the records and tables; delete it and {AGAIN}"
             yield Problem(path=name, code="wrong_metadata", message=text)
 
 

@@ -32,7 +32,10 @@ from equime.types import AuPeak, Clip, ClipSpec, Face
 
 SCHEMA: Final = "equime-clip-metadata/1"
 PSEUDOLABELS: Final = ("gender", "age", "race")
-NO_PSEUDOLABELS: Final = "not estimated; run attribute extraction"
+NO_PSEUDOLABELS: Final = "not estimated; run `equime attributes`"
+ESTIMATES: Final = (
+    "read from the picture by a model, with errors; not what the person is or says of themselves"
+)
 
 MICRO_TOTAL_MS: Final = 500.0
 MICRO_ONSET_MS: Final = 250.0
@@ -54,7 +57,8 @@ def clip_metadata(
         clip: fact.
         face: source identity.
         track: the spec's trajectory where it is at hand; computed otherwise.
-        pseudolabels: estimates under the keys ``gender``, ``age``, ``race`` and ``estimator``.
+        pseudolabels: estimates under the keys ``gender``, ``age``, ``race``, ``probabilities`` and ``estimator``;
+            None as a value where the estimator abstained.
 
     Returns:
         Keys in a fixed order; times in ms from the first frame, intensities 0 to 5, sides the subject's.
@@ -89,7 +93,8 @@ def _pseudolabels(estimates: Mapping[str, Any] | None) -> dict[str, Any]:
     values: dict[str, Any] = {name: (estimates or {}).get(name) for name in PSEUDOLABELS}
     if estimates is None:
         return {**values, "note": NO_PSEUDOLABELS}
-    return {**values, "estimator": estimates.get("estimator")}
+    more = {name: estimates.get(name) for name in ("probabilities", "estimator")}
+    return {**values, **more, "note": ESTIMATES}
 
 
 def _technical(clip: Clip) -> dict[str, Any]:

@@ -6,9 +6,9 @@ import functools
 import hashlib
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -166,9 +166,11 @@ class _Render:
         return any(want and not path.exists() for want, path in wanted)
 
 
-def metadata_json(spec: ClipSpec, clip: Clip, face: Face) -> bytes:
-    """Bytes of a clip's metadata JSON."""
-    return metadata_bytes(clip_metadata(spec, clip, face))
+def metadata_json(
+    spec: ClipSpec, clip: Clip, face: Face, pseudolabels: Mapping[str, Any] | None = None
+) -> bytes:
+    """Bytes of a clip's metadata JSON, with what attribute extraction estimated where it ran."""
+    return metadata_bytes(clip_metadata(spec, clip, face, pseudolabels=pseudolabels))
 
 
 def file_sha256(path: Path) -> str:

@@ -12,6 +12,7 @@ import numpy as np
 from equime import layout
 from equime.action_units import ACTION_UNITS
 from equime.dataset import ClipView, Dataset
+from equime.generation_pipeline.pseudolabels import read_pseudolabels
 from equime.generation_pipeline.render import metadata_json
 from equime.generation_pipeline.trajectory import HEAD_AXES, trajectory
 from equime.progress import Progress
@@ -91,10 +92,30 @@ def video_folder_row(view: ClipView) -> dict[str, Any]:
 
 def write_missing_metadata(dataset: Dataset) -> None:
     """Metadata JSON of clips where it was lost; workers write it with the clip."""
+    labels = read_pseudolabels(dataset.root)
     for view in dataset:
         path = dataset.root / layout.metadata_file(view.clip.file)
         if not path.is_file():
-            write_atomic(path, metadata_json(view.spec, view.clip, view.face))
+            write_atomic(path, metadata_json(view.spec, view.clip, view.face, labels.get(view.clip.clip_id)))
+
+
+def refresh_metadata(dataset: Dataset) -> int:
+    """Write the metadata JSON of every clip again whose pseudolabels are others by now.
+
+    Returns:
+        How many files were written.
+
+    Raises:
+        WorkError: the disk refuses, or the table of estimates cannot be read.
+    """
+    labels, n_written = read_pseudolabels(dataset.root), 0
+    for view in dataset:
+        path = dataset.root / layout.metadata_file(view.clip.file)
+        data = metadata_json(view.spec, view.clip, view.face, labels.get(view.clip.clip_id))
+        if not path.is_file() or path.read_bytes() != data:
+            write_atomic(path, data)
+            n_written += 1
+    return n_written
 
 
 def clips_digest(dataset: Dataset) -> str:
