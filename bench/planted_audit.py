@@ -34,7 +34,7 @@ from equime.records import write_atomic
 from equime.seeding import canonical_json, uniforms
 from equime.types import ClipSpec
 
-MEASURED = ("timing", "au_fidelity", "identity", "sequence")
+MEASURED = ("timing", "au_fidelity", "identity")
 
 
 def main() -> None:

@@ -20,7 +20,7 @@ from equime.annotation.measure import Measured, measure_clip
 from equime.annotation.suites import EVALUATION
 from equime.clip_sources import ClipSource, find_clips
 from equime.dataset import Dataset
-from equime.evaluation_framework import measure
+from equime.annotation import measure
 from equime.frames import Frame, FrameStream, open_frames
 from equime.video import write_clip
 from tests import runs

@@ -21,7 +21,7 @@ from PIL import Image
 
 from equime.dataset import Dataset
 from equime.evaluation_framework.evaluation import Evaluation
-from equime.evaluation_framework.report import facts, ground_truth, plots
+from equime.evaluation_framework.report import facts, ground_truth, plots, svg
 from equime.evaluation_framework.report.contents import collect
 from equime.evaluation_framework.report.html import write_html
 from equime.evaluation_framework.report.markup import Markup, escape, tag
@@ -240,7 +240,7 @@ def test_dots_of_the_identity_scatter_lie_where_they_should() -> None:
 @settings(max_examples=50, deadline=None)
 @given(st.floats(-1e6, 1e6), st.floats(1e-3, 1e6))
 def test_ticks_are_few_round_and_inside(low: float, span: float) -> None:
-    found = plots.ticks((low, low + span))
+    found = svg.ticks((low, low + span))
     assert 2 <= len(found) <= 7
     slack = span * 1e-6 + abs(low) * 1e-9
     assert low - slack <= found[0] <= found[-1] <= low + span + slack

@@ -12,6 +12,7 @@ import pytest
 
 from equime.dataset import Dataset
 from equime.errors import InputError, WorkError
+from equime.evaluation_framework.audit.attributes import halves
 from equime.evaluation_framework.audit.data import UNKNOWN
 from equime.evaluation_framework.audit.intent import MIN_CLIPS, RARE, finished, intent_row
 from equime.evaluation_framework.audit.load import load
@@ -200,3 +201,20 @@ def test_intent_of_drawn_specs() -> None:
             assert row[name] == (int(name[2:]) in shown)
     sets = pd.Series([row["au_set"] for row in rows]).value_counts()
     assert all(n >= MIN_CLIPS for name, n in sets.items() if name != RARE)
+
+
+def test_halves_of_measured_skin_tone_need_people_enough(made: Path) -> None:
+    table(made, "skin_tone", lambda i, s: {"measured_ita_deg": 10.0, "measured_ita_group": "tan"})
+    assert "measured_ita_half" not in {a.name for a in load(made).attributes}
+
+
+def test_halves_are_cut_at_the_median() -> None:
+    people = [f"s{i:02d}" for i in range(11)]
+    clips = pd.DataFrame({"subject_id": people + people, "ita": [*range(11)] * 2})
+    clips.loc[clips["subject_id"] == "s03", "ita"] = float("nan")
+    assert halves(clips, "ita", "half", ("light", "dark")) == 5.5
+    assert list(clips["half"])[:6] == ["dark", "dark", "dark", UNKNOWN, "dark", "dark"]
+    assert set(clips["half"][6:11]) == {"light"}
+    few = clips[clips["subject_id"] < "s07"].drop(columns="half")
+    assert halves(few, "ita", "half", ("light", "dark")) is None
+    assert "half" not in few

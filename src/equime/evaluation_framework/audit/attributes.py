@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Final
 
-from equime.evaluation_framework.audit.data import UNKNOWN, Attribute, Origin
+from equime.evaluation_framework.audit.data import MIN_GROUP_SUBJECTS, UNKNOWN, Attribute, Origin
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -93,3 +93,24 @@ def by_median(clips: pd.DataFrame, number: str, name: str | None) -> tuple[pd.Se
     ordered = known.assign(_distance=distance).sort_values(["_distance", "clip_id"])
     groups = ordered.groupby("subject_id")[name].first()
     return numbers, clips["subject_id"].map(groups).fillna(UNKNOWN)
+
+
+def halves(clips: pd.DataFrame, number: str, name: str, groups: tuple[str, str]) -> float | None:
+    """Add a column that cuts the people at their median: groups that are large enough where the usual ones are not.
+
+    Args:
+        clips: gets the column ``name``.
+        number: column of the number, one value per person.
+        groups: names of those above and below.
+
+    Returns:
+        The cut, or None (and no column) where a half would be too small to be compared, or all are alike.
+    """
+    people = clips.groupby("subject_id")[number].first().dropna()
+    cut = people.median()
+    above, below = people > cut, people < cut
+    if min(above.sum(), below.sum()) < MIN_GROUP_SUBJECTS:
+        return None
+    half = people.map(lambda value: groups[0] if value >= cut else groups[1])
+    clips[name] = clips["subject_id"].map(half).fillna(UNKNOWN)
+    return float(cut)

@@ -185,6 +185,13 @@ class _Reader:
             self.clips, "measured_ita_group", "measured", "skin tone (measured, ITA)", "tables/skin_tone.parquet",
             number="measured_ita_deg", unit="deg", order=at.ITA_GROUPS,
         )  # fmt: skip
+        cut = at.halves(self.clips, "measured_ita_deg", "measured_ita_half", ("lighter half", "darker half"))
+        if cut is not None:
+            title = f"skin tone (measured, halves of these people at ITA {cut:.0f} deg)"
+            yield at.attribute_of(
+                self.clips, "measured_ita_half", "measured", title, "tables/skin_tone.parquet",
+                number="measured_ita_deg", unit="deg", order=("lighter half", "darker half"),
+            )  # fmt: skip
 
     def outcomes(self) -> Iterator[Outcome]:
         """What was measured of motion, timing and quality; columns are added to the clips."""

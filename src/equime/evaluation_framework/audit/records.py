@@ -328,9 +328,12 @@ class Flip(Record, frozen=True):
         flip_rate: share of pairs in which the predicted class changes.
         only_first_correct, only_second_correct: discordant pairs.
         difference: share correct in the first less in the second.
-        mcnemar_p: exact McNemar test on one pair per expression and pair of people, clustering ignored.
-        p: permutation over subjects, which respects it.
-        q: corrected over all rows of the audit.
+        mcnemar_p: exact McNemar test on one random pair of people per expression, clustering ignored.
+        p: of the difference, by permutation over subjects, which respects it.
+        q: corrected over all rows of the audit, both tests together.
+        excess: flip rate between the two groups less the mean of those within them: 0 where the flips are those
+            of identity alone.
+        excess_p, excess_q: permutation over subjects, corrected as q.
     """
 
     attribute: str
@@ -345,6 +348,9 @@ class Flip(Record, frozen=True):
     mcnemar_p: float | None
     p: float | None
     q: float | None
+    excess: Interval | None = None
+    excess_p: float | None = None
+    excess_q: float | None = None
 
 
 class Counterfactual(Record, frozen=True):

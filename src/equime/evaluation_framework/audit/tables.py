@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 KEYS: Final = ("clip_id", "input_digest", "annotator_version", "notes")
-NOTES: Final = ("no_face", "several_faces", "grey_picture", "little_skin")
+NOTES: Final = ("no_face", "several_faces", "grey_picture", "little_skin", "not_skin_coloured")
 """Notes of annotators that limit what is known of who is in a clip."""
 
 _MEANINGS: Final = {
@@ -22,6 +22,7 @@ _MEANINGS: Final = {
     "several_faces": "several faces were found; the largest was measured; look at the clips",
     "grey_picture": "grey pictures, which have no skin colour; skin tone is unknown there",
     "little_skin": "too little skin was visible for a skin tone; it is unknown there",
+    "not_skin_coloured": "the colours are not those of skin (an illustration, coloured light); skin tone is unknown there",
 }
 
 

@@ -6,10 +6,11 @@ from collections.abc import Sequence
 
 from equime.evaluation_framework.published import PublishedRow, published_means
 from equime.evaluation_framework.report import method as texts
-from equime.evaluation_framework.report import plots
+from equime.evaluation_framework.report import svg
 from equime.evaluation_framework.report.contents import Report
-from equime.evaluation_framework.report.listings import column_name, heads, table
+from equime.evaluation_framework.report.listings import column_name
 from equime.evaluation_framework.report.markup import Markup, join, tag
+from equime.evaluation_framework.report.page import heads, table
 from equime.evaluation_framework.report.words import number
 
 OWN = "these clips"
@@ -69,10 +70,10 @@ def _row(metric: str, rows: Sequence[PublishedRow], notes: dict[str, str]) -> Ma
 def _plot(report: Report, metric: str, rows: Sequence[PublishedRow]) -> Markup:
     own = rows[0]
     assert own.mean is not None
-    points = [plots.Point(OWN, own.mean, own.low, own.high, "own")]
+    points = [svg.Point(OWN, own.mean, own.low, own.high, "own")]
     points += [
-        plots.Point(r.name, r.published_mean, None, None, "same" if r.comparable else "other") for r in rows
+        svg.Point(r.name, r.published_mean, None, None, "same" if r.comparable else "other") for r in rows
     ]
     unit = report.evaluation.metrics[metric].unit
     caption = tag("figcaption", tag("strong", metric), f", {unit}" if unit not in ("", "1") else None)
-    return tag("figure", caption, plots.points(points, name=metric))
+    return tag("figure", caption, svg.points(points, name=metric))

@@ -10,8 +10,8 @@ from equime.evaluation_framework.report import plots
 from equime.evaluation_framework.report.contents import Pick, Report
 from equime.evaluation_framework.report.facts import Distribution
 from equime.evaluation_framework.report.ground_truth import AuRow, AuTable, Timing
-from equime.evaluation_framework.report.listings import heads, table
 from equime.evaluation_framework.report.markup import Markup, join, tag
+from equime.evaluation_framework.report.page import heads, shade, table
 from equime.evaluation_framework.report.strips import Picture
 from equime.evaluation_framework.report.words import NONE, interval, number, share
 
@@ -21,7 +21,6 @@ N_SHOWN: Final = 12
 N_NAMED: Final = 13
 """With more Action Units in the heat map their names are left out on paper."""
 
-_N_SHADES: Final = 8
 _TENTHS: Final = 10.0
 """Spread of numbers written to a tenth."""
 
@@ -118,20 +117,11 @@ def _heat_map(shown: AuTable) -> Markup:
 def _heat_row(row: AuRow, aus: tuple[int, ...], top: float) -> Markup:
     cells = []
     for au, value in zip(aus, row.measured, strict=True):
-        kinds = [_shade(value, top), "own" if au == row.au else ""]
+        kinds = [shade(value, top), "own" if au == row.au else ""]
         text = NONE if value is None else f"{value:.2f}" if abs(value) >= 0.005 else "0"
         cells.append(tag("td", text, class_=" ".join(filter(None, kinds)) or None))
     name = tag("th", f"AU {row.au} ", tag("span", _name(row.au), class_="soft"), scope="row")
     return tag("tr", name, tag("td", str(row.n)), tag("td", f"{row.commanded:.2f}"), *cells)
-
-
-def _shade(value: float | None, top: float) -> str:
-    if value is None:
-        return ""
-    step = round(abs(value) / top * _N_SHADES)
-    if value < 0:
-        return f"m{min(3, -(-step // 2))}" if step else ""
-    return f"h{min(_N_SHADES, step)}" if step else ""
 
 
 def _name(au: int) -> str:

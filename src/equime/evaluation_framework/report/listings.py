@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Any, Final
 
 from equime.annotation.measurement import ID_COLUMNS, NotRun
@@ -10,6 +10,7 @@ from equime.evaluation_framework.report import method as texts
 from equime.evaluation_framework.report.contents import Report, records
 from equime.evaluation_framework.report.facts import Group, SummaryGroup, SummaryRow
 from equime.evaluation_framework.report.markup import Child, Markup, join, tag
+from equime.evaluation_framework.report.page import heads, prose, table
 from equime.evaluation_framework.report.words import (
     BETTER,
     NONE,
@@ -35,20 +36,6 @@ CLIP_COLUMNS: Final[tuple[str, ...]] = (
 """What the table of all clips shows, where it was measured."""
 
 
-def table(head: Iterable[Markup], body: Child, *, label: str, class_: str = "") -> Markup:
-    """A table that scrolls sideways within the page where it is too wide."""
-    content = tag("table", tag("thead", tag("tr", *head)), body, class_=class_ or None)
-    return tag("div", content, class_="scroll", role="region", aria_label=label, tabindex="0")
-
-
-def prose(text: str) -> Markup:
-    """Text in which what stands between backticks is code."""
-    parts = text.split("`")
-    if len(parts) % 2 == 0:
-        return join(text)
-    return join([tag("code", part) if i % 2 else part for i, part in enumerate(parts)])
-
-
 def column_name(name: str) -> Markup:
     """A column's name as code that may break after its underscores."""
     return tag("code", _breakable(name, "_"))
@@ -61,11 +48,6 @@ def file_name(name: str) -> Markup:
 
 def _breakable(name: str, after: str) -> Markup:
     return join([[c, tag("wbr") if c in after else None] for c in name])
-
-
-def heads(*names: str, numeric: Sequence[str] = ()) -> list[Markup]:
-    """Column heads; numbers are set right."""
-    return [tag("th", n, scope="col", class_="num" if n in numeric else None) for n in names]
 
 
 def summary(report: Report) -> Markup:

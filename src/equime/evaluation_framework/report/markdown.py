@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 from equime.evaluation_framework.report import method as texts
@@ -10,6 +10,7 @@ from equime.evaluation_framework.report import reference
 from equime.evaluation_framework.report.beside_published import by_metric
 from equime.evaluation_framework.report.contents import Pick, Report
 from equime.evaluation_framework.report.facts import Group, SummaryRow
+from equime.evaluation_framework.report.markdown_text import code, grid, text
 from equime.evaluation_framework.report.words import (
     BETTER,
     NONE,
@@ -23,25 +24,6 @@ from equime.evaluation_framework.score import PARTS
 
 N_ENTRIES: Final = 20
 """Problems of one kind that are written out."""
-
-_SPECIAL: Final = str.maketrans(
-    {c: f"\\{c}" for c in "\\`*_{}[]#|!~$@:"} | {"<": "&lt;", ">": "&gt;", "&": "&amp;"}
-)
-
-
-def text(value: object) -> str:
-    """Text of a stranger as one line of Markdown that means nothing but itself.
-
-    ``:`` is escaped so that no address becomes a link, ``@`` so that nobody is mentioned.
-    """
-    line = " ".join(str(value).encode("utf-8", "replace").decode("utf-8").split())
-    return line.translate(_SPECIAL)
-
-
-def code(value: object) -> str:
-    """The same as code; backticks and pipes cannot leave it."""
-    line = " ".join(str(value).encode("utf-8", "replace").decode("utf-8").split())
-    return f"`{line.replace('`', chr(0x2019)).replace('|', chr(0xA6))}`" if line else ""
 
 
 def write_markdown(report: Report) -> str:
@@ -66,12 +48,6 @@ def write_markdown(report: Report) -> str:
 def text_of(sentences: Iterable[str]) -> str:
     """Sentences as a paragraph."""
     return text(" ".join(sentences))
-
-
-def grid(head: Sequence[str], rows: Iterable[Sequence[str]], numeric: Sequence[int] = ()) -> str:
-    """A table; cells are Markdown already."""
-    rule = ["---:" if i in numeric else "---" for i in range(len(head))]
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in (head, rule, *rows))
 
 
 def _measured(report: Report) -> str:

@@ -6,8 +6,6 @@ emotions are rows with names, true and measured differ in shape.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Final, TypeAlias
 
 import numpy as np
@@ -15,17 +13,14 @@ from numpy.typing import NDArray
 
 from equime.evaluation_framework.report.facts import Array, Distribution, Spread, spread
 from equime.evaluation_framework.report.ground_truth import ONSET_MS, PHASES, TOTAL_MS, Timing
-from equime.evaluation_framework.report.markup import Child, Markup, join, tag
-from equime.evaluation_framework.report.words import number, plural, tick
+from equime.evaluation_framework.report.markup import Markup, tag
+from equime.evaluation_framework.report.svg import AXIS, LEFT, RIGHT, WIDTH, Scale, frame, grid_lines, svg
+from equime.evaluation_framework.report.words import number, plural
 
 Rows: TypeAlias = NDArray[np.intp]
 """Which clips."""
 
-_WIDTH: Final = 320.0
-_LEFT: Final = 74.0
-_RIGHT: Final = 10.0
 _ROW: Final = 25.0
-_AXIS: Final = 24.0
 _SIDE: Final = 300.0
 _LINKED: Final = 60
 """Up to so many clips, true and measured durations are joined by a line."""
@@ -34,59 +29,21 @@ _N_POINTS: Final = 400
 """Clips drawn in a scatter, evenly through the set."""
 
 
-def ticks(values: Sequence[float]) -> tuple[float, ...]:
-    """Three to six round numbers within the range of the values, for an axis."""
-    low, high = float(min(values)), float(max(values))
-    if high <= low:
-        low, high = low - 0.5, high + 0.5
-    raw = (high - low) / 4
-    power = 10.0 ** np.floor(np.log10(raw))
-    step = float(next(m * power for m in (1, 2, 2.5, 5, 10) if m * power >= raw * 0.75))
-    first, last = np.ceil(low / step - 1e-9), np.floor(high / step + 1e-9)
-    return tuple(float(k * step) + 0.0 for k in np.arange(first, last + 1))
-
-
-class _Scale:
-    """Numbers to coordinates, with a little air at both ends."""
-
-    def __init__(self, values: Sequence[float], start: float, stop: float, air: float = 0.04) -> None:
-        low, high = min(values), max(values)
-        span = (high - low) or 1.0
-        self.low, self.high = low - air * span, high + air * span
-        self.start, self.stop = start, stop
-        self.ticks = [t for t in ticks((self.low, self.high)) if self.low <= t <= self.high]
-        self.step = self.ticks[1] - self.ticks[0] if len(self.ticks) > 1 else 1.0
-
-    def __call__(self, value: float) -> float:
-        share = (value - self.low) / (self.high - self.low)
-        return self.start + share * (self.stop - self.start)
-
-
 def strip_and_box(shown: Distribution) -> Markup:
     """Every clip as a dot, the box of its quartiles behind, one row per emotion."""
     name, unit = shown.metric.name, shown.metric.unit
     every = [v for s in shown.spreads for v in (*s.points, s.low, s.high)]
-    x = _Scale(every, _LEFT, _WIDTH - _RIGHT)
+    x = Scale(every, LEFT, WIDTH - RIGHT)
     bottom = _ROW * len(shown.spreads)
-    parts = [*_grid(x, bottom), *(_row(s, x, _ROW * (i + 0.5)) for i, s in enumerate(shown.spreads))]
+    parts = [*grid_lines(x, bottom), *(_row(s, x, _ROW * (i + 0.5)) for i, s in enumerate(shown.spreads))]
     label = f"{name}{f' in {unit}' if unit not in ('', '1') else ''} by emotion: " + "; ".join(
         f"{s.name} median {number(s.median)} (quartiles {number(s.q1)} to {number(s.q3)}, n {s.n})"
         for s in shown.spreads
     )
-    return _svg(_WIDTH, bottom + _AXIS, label, *parts)
+    return svg(WIDTH, bottom + AXIS, label, *parts)
 
 
-def _grid(x: _Scale, bottom: float) -> list[Markup]:
-    """Vertical lines with their numbers below."""
-    lines = [tag("line", x1=x(t), x2=x(t), y1=0, y2=bottom, class_="grid") for t in x.ticks]
-    numbers = [
-        tag("text", tick(t, x.step), x=x(t), y=bottom + 14, class_="tick", text_anchor="middle")
-        for t in x.ticks
-    ]
-    return lines + numbers
-
-
-def _row(spread: Spread, x: _Scale, y: float, left: float = _LEFT) -> Markup:
+def _row(spread: Spread, x: Scale, y: float, left: float = LEFT) -> Markup:
     """Name, whiskers, box, median and dots of one emotion."""
     half = _ROW * 0.32
     box = max(x(spread.q3) - x(spread.q1), 1.0)
@@ -124,7 +81,7 @@ def identity_scatters(timing: Timing) -> list[tuple[str, Markup]]:
 
 def _identity(timing: Timing, phase: str, true: Array, measured: Array, rows: Rows) -> Markup:
     every = [*true[rows].tolist(), *measured[rows].tolist()]
-    x, y = _Scale(every, 46, _SIDE - 8), _Scale(every, _SIDE - 40, 8)
+    x, y = Scale(every, 46, _SIDE - 8), Scale(every, _SIDE - 40, 8)
     corners = {"x1": x(x.low), "y1": y(x.low), "x2": x(x.high), "y2": y(x.high)}
     dots = [
         tag(
@@ -135,8 +92,8 @@ def _identity(timing: Timing, phase: str, true: Array, measured: Array, rows: Ro
         for i in rows
     ]  # fmt: skip
     label = f"Measured against true {phase} of {plural(len(rows), 'clip')}, in milliseconds; the line is where they are equal."
-    parts = (_frame(x, y, "true, ms", "measured, ms"), tag("line", **corners, class_="identity"), dots)
-    return _svg(_SIDE, _SIDE, label, *parts)
+    parts = (frame(x, y, "true, ms", "measured, ms"), tag("line", **corners, class_="identity"), dots)
+    return svg(_SIDE, _SIDE, label, *parts)
 
 
 def errors(timing: Timing) -> Markup | None:
@@ -150,10 +107,10 @@ def errors(timing: Timing) -> Markup | None:
         return None
     frame_ms = timing.frame_ms or 0.0
     every = [v for s in found for v in s.points]
-    x = _Scale([*every, -frame_ms, frame_ms], 52, _SIDE - 8)
+    x = Scale([*every, -frame_ms, frame_ms], 52, _SIDE - 8)
     bottom = 40.0 * len(found)
     band = tag("rect", x=x(-frame_ms), y=0, width=x(frame_ms) - x(-frame_ms), height=bottom, class_="band")
-    parts = [band, *_grid(x, bottom), tag("line", x1=x(0), x2=x(0), y1=0, y2=bottom, class_="identity")]
+    parts = [band, *grid_lines(x, bottom), tag("line", x1=x(0), x2=x(0), y1=0, y2=bottom, class_="identity")]
     parts += [_row(s, x, 40.0 * (i + 0.5), left=52) for i, s in enumerate(found)]
     parts.append(
         tag(
@@ -169,7 +126,7 @@ def errors(timing: Timing) -> Markup | None:
         f"{s.name} median {number(s.median)} (quartiles {number(s.q1)} to {number(s.q3)}, n {s.n})"
         for s in found
     )
-    return _svg(_SIDE, bottom + 38, label, *parts)
+    return svg(_SIDE, bottom + 38, label, *parts)
 
 
 def durations(timing: Timing) -> Markup | None:
@@ -181,9 +138,9 @@ def durations(timing: Timing) -> Markup | None:
         return None
     drawn = [measured[rows], *([] if true is None else [true[rows]])]
     points = np.concatenate([d[np.isfinite(d).all(axis=1)] for d in drawn])
-    x = _Scale([0.0, ONSET_MS * 1.2, *points[:, 0].tolist()], 46, _SIDE - 8, 0.02)
-    y = _Scale([0.0, TOTAL_MS * 1.2, *points[:, 1].tolist()], _SIDE - 40, 8, 0.02)
-    parts = [_frame(x, y, "onset to apex, ms", "onset to offset, ms"), *_limits(x, y)]
+    x = Scale([0.0, ONSET_MS * 1.2, *points[:, 0].tolist()], 46, _SIDE - 8, 0.02)
+    y = Scale([0.0, TOTAL_MS * 1.2, *points[:, 1].tolist()], _SIDE - 40, 8, 0.02)
+    parts = [frame(x, y, "onset to apex, ms", "onset to offset, ms"), *_limits(x, y)]
     for i in rows:
         a = measured[i]
         if true is not None and np.isfinite(true[i]).all():
@@ -197,7 +154,7 @@ def durations(timing: Timing) -> Markup | None:
         f"Measured total duration against onset phase of {plural(len(rows), 'clip')}; lines at "
         f"{ONSET_MS:.0f} ms onset phase and {TOTAL_MS:.0f} ms total."
     )
-    return _svg(_SIDE, _SIDE, label, *parts)
+    return svg(_SIDE, _SIDE, label, *parts)
 
 
 def _thinned(rows: Rows) -> Rows:
@@ -208,7 +165,7 @@ def _thinned(rows: Rows) -> Rows:
     return thinned
 
 
-def _limits(x: _Scale, y: _Scale) -> list[Markup]:
+def _limits(x: Scale, y: Scale) -> list[Markup]:
     """The limits of the criterion, and the corner outside of both."""
     shade = {
         "x": x(ONSET_MS),
@@ -226,64 +183,3 @@ def _limits(x: _Scale, y: _Scale) -> list[Markup]:
 def _phases(times_ms: Array) -> Array:
     """Onset phase and total duration, (n, 2)."""
     return np.stack([times_ms[:, 1] - times_ms[:, 0], times_ms[:, 2] - times_ms[:, 0]], axis=1)
-
-
-def _frame(x: _Scale, y: _Scale, x_name: str, y_name: str) -> Markup:
-    """Grid, tick labels and axis names of a scatter."""
-    parts = []
-    for t in x.ticks:
-        parts.append(tag("line", x1=x(t), x2=x(t), y1=y.stop, y2=y.start, class_="grid"))
-        parts.append(
-            tag("text", tick(t, x.step), x=x(t), y=y.start + 14, class_="tick", text_anchor="middle")
-        )
-    for t in y.ticks:
-        parts.append(tag("line", x1=x.start, x2=x.stop, y1=y(t), y2=y(t), class_="grid"))
-        parts.append(
-            tag("text", tick(t, y.step), x=x.start - 5, y=y(t) + 4, class_="tick", text_anchor="end")
-        )
-    middle = (y.start + y.stop) / 2
-    parts.append(
-        tag("text", x_name, x=(x.start + x.stop) / 2, y=y.start + 32, class_="name", text_anchor="middle")
-    )
-    parts.append(
-        tag("text", y_name, x=10, y=middle, class_="name", text_anchor="middle",
-            transform=f"rotate(-90 10 {middle:.1f})")
-    )  # fmt: skip
-    return join(parts)
-
-
-@dataclass(frozen=True)
-class Point:
-    """One value in `points`: filled as "own" or "same", hollow as "other" where it cannot be compared."""
-
-    name: str
-    mean: float
-    low: float | None
-    high: float | None
-    kind: str
-
-
-def points(rows: Sequence[Point], *, name: str, left: float = _LEFT, zero: bool = False) -> Markup:
-    """One value per row, with its interval where it has one; ``zero`` draws a line there."""
-    every = [v for p in rows for v in (p.mean, p.low, p.high) if v is not None]
-    width = _WIDTH - _LEFT + left
-    x = _Scale([*every, 0.0] if zero else every, left, width - _RIGHT)
-    bottom = 20.0 * len(rows)
-    parts = _grid(x, bottom)
-    if zero:
-        parts.append(tag("line", x1=x(0), x2=x(0), y1=0, y2=bottom, class_="identity"))
-    for i, p in enumerate(rows):
-        y = 20.0 * (i + 0.5)
-        parts.append(tag("text", p.name, x=left - 8, y=y + 4, class_="name", text_anchor="end"))
-        if p.low is not None and p.high is not None:
-            parts.append(tag("line", x1=x(p.low), x2=x(p.high), y1=y, y2=y, class_="interval"))
-        parts.append(tag("circle", cx=x(p.mean), cy=y, r=4, class_=p.kind))
-    label = f"{name}: " + "; ".join(f"{p.name} {number(p.mean)}" for p in rows)
-    return _svg(width, bottom + _AXIS, label, *parts)
-
-
-def _svg(width: float, height: float, label: str, *parts: Child) -> Markup:
-    return tag(
-        "svg", *parts, viewBox=f"0 0 {width:g} {height:g}", width=f"{width:g}", height=f"{height:g}",
-        role="img", aria_label=label,
-    )  # fmt: skip

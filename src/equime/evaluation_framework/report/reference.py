@@ -7,10 +7,11 @@ from typing import Final
 
 from equime.evaluation_framework.comparison import EmotionComparison, MetricDifference, SetComparison
 from equime.evaluation_framework.near_duplicates import NearDuplicates
-from equime.evaluation_framework.report import plots
+from equime.evaluation_framework.report import svg
 from equime.evaluation_framework.report.contents import Report
-from equime.evaluation_framework.report.listings import column_name, heads, table
+from equime.evaluation_framework.report.listings import column_name
 from equime.evaluation_framework.report.markup import Markup, join, tag
+from equime.evaluation_framework.report.page import heads, table
 from equime.evaluation_framework.report.words import NONE, interval, number, plural
 from equime.evaluation_framework.set_distance import Distance, Neighbours
 from equime.evaluation_framework.statistics import Estimate
@@ -142,7 +143,7 @@ def _means(found: SetComparison) -> Markup | None:
     numeric = ("These clips", "Reference", "Difference", "95 % interval", "Effect")
     ranked = sorted((m for m in found.metrics if m.effect is not None), key=lambda m: -abs(m.effect or 0.0))
     points = [p for p in map(_effect, ranked[:_N_EFFECTS]) if p is not None]
-    plot = plots.points(points, name="Effect of each metric", left=190.0, zero=True) if points else None
+    plot = svg.points(points, name="Effect of each metric", left=190.0, zero=True) if points else None
     caption = tag("figcaption", tag("strong", "Effect"), ", standard deviations, largest first")
     return join(
         tag("h3", "Means of both sets"),
@@ -159,13 +160,13 @@ def mean_cells(m: MetricDifference) -> tuple[str, ...]:
     return (*means, _interval(d.low, d.high), NONE if m.effect is None else f"{m.effect:.2f}")
 
 
-def _effect(m: MetricDifference) -> plots.Point | None:
+def _effect(m: MetricDifference) -> svg.Point | None:
     d = m.difference
     if m.effect is None or not d.difference:
         return None
     scale = m.effect / d.difference
     low, high = (None if v is None else v * scale for v in (d.low, d.high))
-    return plots.Point(m.metric, m.effect, low, high, "own")
+    return svg.Point(m.metric, m.effect, low, high, "own")
 
 
 def _duplicates(report: Report, found: SetComparison) -> Markup:
