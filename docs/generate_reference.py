@@ -21,6 +21,7 @@ import typer.main
 from metrics_page import metrics_page
 
 from equime import action_units, clip_table, dataset, locks, provenance, types, validation, video
+from equime.attribute_extraction import au_reliability
 from equime.cli import app as cli
 from equime.evaluation_framework import rules
 from equime.face import anatomy, muscles
@@ -462,6 +463,18 @@ def tables_page() -> str:
     )
 
 
+def au_reliability_page() -> str:
+    """How far each AU of `au_intensity` can be trusted, from the data file that the bench writes."""
+    return "\n\n".join(
+        [
+            "# Reliability of measured Action Units",
+            "Of the annotator `au_intensity`; what the columns mean, and what this table cannot say, is in "
+            "[attributes](../attributes.md#how-far-each-au-can-be-trusted).",
+            au_reliability.markdown().strip(),
+        ]
+    )
+
+
 PAGES: Final[dict[str, Callable[[], str]]] = {
     "cli.md": cli_page,
     "records.md": records_page,
@@ -469,6 +482,7 @@ PAGES: Final[dict[str, Callable[[], str]]] = {
     "action_units.md": action_units_page,
     "causal_model.md": causal_model_page,
     "tables.md": tables_page,
+    "au_reliability.md": au_reliability_page,
     "metrics.md": lambda: metrics_page(table),
 }
 

@@ -23,8 +23,13 @@ def metrics_page(table: Table) -> str:
         "A cell without a value is empty: the metric does not apply to that clip. Columns marked *per frame* are "
         "also in `tables/<annotator>_frames.parquet` after `--per-frame`.",
     ]
-    for name in registry.ANNOTATORS:
-        parts.append(_annotator(registry.lookup("annotator", name)(), table))
+    parts += [_annotator(registry.lookup("annotator", name)(), table) for name in registry.ANNOTATORS]
+    parts += [
+        "# Attributes",
+        "What `equime attributes` extracts, in tables of the same kind. *Estimated* is what a model reads from a "
+        "picture, *measured* is what its pixels show.",
+    ]
+    parts += [_annotator(registry.lookup("annotator", name)(), table) for name in registry.ATTRIBUTES]
     return "\n\n".join(parts)
 
 

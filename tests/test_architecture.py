@@ -25,6 +25,10 @@ HEAVY = {
     "scipy",
     "skimage",
     "matplotlib",
+    "fairlearn",
+    "sklearn",
+    "deepface",
+    "onnxruntime",
     "numpy",
 }
 

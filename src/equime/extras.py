@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Iterable
+from collections.abc import Collection
 from typing import Final
 
-_EXTRA: Final = {"deepface": "attributes", "onnxruntime": "attributes", "duckdb": "duckdb"}
+_EXTRA: Final = {
+    "deepface": "attributes",
+    "onnxruntime": "attributes",
+    "onnx": "attributes",
+    "duckdb": "duckdb",
+}
 """Module to extra; everything else that is optional comes with torch's."""
+
+_DEEPFACE: Final = "pip install --no-deps deepface==0.0.103"
+"""With its dependencies it would bring a second OpenCV."""
 
 
 def installed(name: str) -> bool:
@@ -15,7 +23,8 @@ def installed(name: str) -> bool:
     return importlib.util.find_spec(name) is not None
 
 
-def install_hint(names: Iterable[str]) -> str:
+def install_hint(names: Collection[str]) -> str:
     """The command that brings packages, by their module names."""
     extras = sorted({_EXTRA.get(name, "quality") for name in names})
-    return f"pip install 'equime[{','.join(extras)}]'"
+    command = f"pip install 'equime[{','.join(extras)}]'"
+    return f"{command} && {_DEEPFACE}" if "deepface" in names else command

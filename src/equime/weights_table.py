@@ -59,6 +59,40 @@ _PIQ: Final = "https://github.com/photosynthesis-team/piq/releases/download"
 _CLIP_SHA256: Final = "afeb0e10f9e5a86da6080e35cf09123aca3b358a0c3e3b6c78a7b63bc04b6762"
 _TORCHVISION_TERMS: Final = "torchvision says that its models may have terms of their own that come from the data they were trained on"
 
+_DEEPFACE: Final = {
+    "age_model_weights": ("VGG-Face, trained on for age (IMDB-WIKI)", 538_700_000),
+    "gender_model_weights": ("VGG-Face, trained on for gender (IMDB-WIKI)", 537_100_000),
+    "race_model_single_batch": ("VGG-Face, trained on for race (FairFace)", 537_100_000),
+    "facial_expression_model_weights": ("a small network for expressions (FER-2013)", 6_000_000),
+}
+"""DeepFace's four networks: what they are, and their size as the number of parameters says."""
+
+_DEEPFACE_TERMS: Final = (
+    "DeepFace's MIT licence does not cover what it wraps: VGG-Face's weights are given out by Oxford's VGG under "
+    "Creative Commons terms for non-commercial use, IMDB-WIKI is for academic research only, and the models estimate "
+    "age, gender, race and emotion of people from pictures, which the law restricts in some places and uses; read "
+    "these terms before you publish or sell anything made with them"
+)
+
+
+def _deepface(ending: str) -> tuple[WeightFile, ...]:
+    """DeepFace's files in one format; the addresses are those in its source (0.0.103)."""
+    return tuple(
+        WeightFile(
+            file=f"{name}.{ending}",
+            urls=(
+                f"https://github.com/serengil/deepface_models/releases/download/v1.0/{name}.{ending}",
+                f"https://huggingface.co/serengil/deepface/resolve/main/{name}.{ending}",
+            ),
+            size_bytes=size_bytes,
+            size_known=False,
+            licence=f"MIT (DeepFace); {what}: further terms, see the notice",
+            notice=_DEEPFACE_TERMS,
+        )
+        for name, (what, size_bytes) in _DEEPFACE.items()
+    )
+
+
 WEIGHTS: Final[dict[str, Weights]] = {
     entry.name: entry
     for entry in (
@@ -105,6 +139,46 @@ WEIGHTS: Final[dict[str, Weights]] = {
                     size_bytes=2_000,
                     size_known=False,
                     licence="Apache-2.0 (PIQ)",
+                ),
+            ),
+        ),
+        Weights(
+            name="deepface_onnx",
+            purpose="age, gender, race and emotion as DeepFace estimates them (Serengil & Ozpinar 2021), ONNX",
+            used_by=("deepface",),
+            framework="ONNX",
+            folder="deepface/.deepface/weights",
+            files=_deepface("onnx"),
+        ),
+        Weights(
+            name="deepface_torch",
+            purpose="age, gender, race and emotion as DeepFace estimates them (Serengil & Ozpinar 2021), torch",
+            used_by=("deepface",),
+            framework="torch.save",
+            folder="deepface/.deepface/weights",
+            files=_deepface("pth"),
+        ),
+        Weights(
+            name="fairface",
+            purpose="ResNet-34 of FairFace: race (7 classes), gender, age group (Karkkainen & Joo 2021)",
+            used_by=("fairface",),
+            framework="torch.save (torchvision resnet34)",
+            folder="fairface",
+            files=(
+                WeightFile(
+                    file="res34_fair_align_multi_7_20190809.pt",
+                    # Its README links a folder of Google Drive, which holds this file.
+                    urls=(
+                        "https://drive.usercontent.google.com/download?id=113QMzQzkBDmYMs9LwzvD-jxEZdBQ5J4X"
+                        "&export=download&confirm=t",
+                    ),
+                    size_bytes=85_300_000,
+                    size_known=False,
+                    licence="CC BY 4.0 (FairFace's data; its repository states no other terms for the models)",
+                    notice="the address is the file's in the folder of Google Drive that FairFace's repository "
+                    "(github.com/dchen236/FairFace) links to; Drive may ask for a visit with a browser. The model "
+                    "estimates race, gender and age of people from pictures, which the law restricts in some "
+                    "places and uses",
                 ),
             ),
         ),

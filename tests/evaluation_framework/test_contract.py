@@ -14,19 +14,19 @@ import numpy as np
 import pytest
 
 from equime import registry, weights
+from equime.annotation import measure
 from equime.annotation.annotators import Annotator
 from equime.annotation.choice import requirement
 from equime.annotation.measure import Measured, measure_clip
 from equime.annotation.suites import EVALUATION
 from equime.clip_sources import ClipSource, find_clips
 from equime.dataset import Dataset
-from equime.annotation import measure
 from equime.frames import Frame, FrameStream, open_frames
 from equime.video import write_clip
 from tests import runs
 from tests.evaluation_framework.brisque_weights import save_brisque
 
-NAMES = list(registry.ANNOTATORS)
+NAMES = list(registry.ANNOTATORS | registry.ATTRIBUTES)
 TYPES: dict[str, tuple[type, ...]] = {"real": (float, int), "whole": (int,), "text": (str,), "flag": (bool,)}
 QUICK = [name for name in NAMES if name not in EVALUATION.on_request]
 

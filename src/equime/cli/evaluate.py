@@ -105,11 +105,11 @@ def _print(result: Evaluation, files: list[Path]) -> None:
 
 @app.command()
 def metrics(as_json: o.Json = False) -> None:
-    """Every metric: unit, range, which way is better, meaning and source, and whether it can run here."""
+    """Every metric and attribute: unit, range, which way is better, meaning and source, and whether it can run here."""
     from equime import registry  # noqa: PLC0415
     from equime.annotation.choice import requirement  # noqa: PLC0415
 
-    known = [registry.lookup("annotator", name)() for name in registry.ANNOTATORS]
+    known = [registry.lookup("annotator", name)() for name in registry.ANNOTATORS | registry.ATTRIBUTES]
     if as_json:
         print_json({a.name: {"lacks": requirement(a), "metrics": list(a.metrics)} for a in known})
         return

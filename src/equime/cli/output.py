@@ -18,6 +18,7 @@ LABELS: Final = {
     "clips": "making clips",
     "views": "tables",
     "measure": "measuring clips",
+    "audit": "auditing",
 }
 PLAIN_EVERY_S: Final = 10.0
 

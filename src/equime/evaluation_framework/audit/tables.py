@@ -14,11 +14,14 @@ if TYPE_CHECKING:
     import pandas as pd
 
 KEYS: Final = ("clip_id", "input_digest", "annotator_version", "notes")
-NOTES: Final = ("no_face", "several_faces", "grey_picture", "little_skin", "not_skin_coloured")
+NOTES: Final = (
+    "no_face", "frames_without_face", "several_faces", "grey_picture", "little_skin", "not_skin_coloured",
+)  # fmt: skip
 """Notes of annotators that limit what is known of who is in a clip."""
 
 _MEANINGS: Final = {
     "no_face": "no face was found in the frames that were looked at, so nothing was measured; look at the clips",
+    "frames_without_face": "some of the frames that were looked at show no face; look at the clips",
     "several_faces": "several faces were found; the largest was measured; look at the clips",
     "grey_picture": "grey pictures, which have no skin colour; skin tone is unknown there",
     "little_skin": "too little skin was visible for a skin tone; it is unknown there",
