@@ -60,7 +60,7 @@ def main() -> None:
     print(f"planted in {len(darker)} people: {', '.join(sorted(darker))}")
     settings = make_settings(given.faces, **made)
     prepared(settings, planted, preset=None, workers=None, progress=Silent())
-    plant(planted, darker, given.factor, given.swap)
+    plant(null, planted, darker, given.factor, given.swap)
     equime.generate(given.faces, planted, **made)
     measure(planted)
     for name, path in (("null", null), ("planted", planted)):
@@ -82,11 +82,11 @@ def darker_half(path: Path) -> set[str]:
     return set(people.index[people < people.median()])
 
 
-def plant(path: Path, subjects: set[str], factor: float, swap: float) -> None:
-    """Replace the plan: specs of these people are counterfactuals of what was drawn."""
+def plant(null: Path, path: Path, subjects: set[str], factor: float, swap: float) -> None:
+    """Replace the plan: specs of these people are counterfactuals of those of the other set."""
     model = CausalModel()
     specs = [biased(model, spec, factor, swap) if spec.subject_id in subjects else spec
-             for spec in Dataset.open(path).iterate_specs()]  # fmt: skip
+             for spec in Dataset.open(null).iterate_specs()]  # fmt: skip
     write_atomic(path / SPECS, (canonical_json(spec) + b"\n" for spec in specs))
 
 
@@ -109,9 +109,14 @@ def show(name: str, result: Audit) -> None:
         print(f"  {a.outcome_title} with {a.attribute_title}: {a.measure} {a.effect.value:.3f} q {a.q:.4f}")
     parity = [p for p in result.parity if p.p is not None]
     uneven = [p for p in parity if p.q is not None and p.q < 0.05]
-    print(f"parity: {len(parity)} tested, {len(uneven)} with q < 0.05; by skin tone:")
+    print(f"parity: {len(parity)} tested, {len(uneven)} with q < 0.05")
+    for p in uneven:
+        print(
+            f"  {p.outcome_title} by {p.attribute_title}: {p.highest} {p.gap.value:.3g} {p.unit} above {p.lowest}"
+        )
+    print("  all by halves of skin tone:")
     for p in parity:
-        if p.attribute == "measured_ita_group":
+        if p.attribute == "measured_ita_half":
             means = ", ".join(
                 f"{r.group} {r.estimate.value:.3g}" for r in p.rows if r.estimate.value is not None
             )

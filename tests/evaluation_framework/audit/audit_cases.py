@@ -9,22 +9,24 @@ from typing import Any
 from msgspec.structs import replace
 
 from equime.evaluation_framework.audit.data import Finding
+from equime.evaluation_framework.audit.intervals import Interval
+from equime.evaluation_framework.audit.model_records import (
+    Counterfactual,
+    Flip,
+    Gap,
+    GroupAudit,
+    GroupScore,
+    ModelAudit,
+)
 from equime.evaluation_framework.audit.records import (
     Agreement,
     Association,
     Audit,
     Cell,
-    Counterfactual,
-    Flip,
-    Gap,
-    GroupAudit,
     GroupMean,
-    GroupScore,
     GroupShare,
     Intersection,
-    Interval,
     LabelNoise,
-    ModelAudit,
     Parity,
     ParityRow,
     Representation,

@@ -18,7 +18,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from equime.evaluation_framework.audit.records import Audit, Interval
+from equime.evaluation_framework.audit.intervals import Interval
+from equime.evaluation_framework.audit.records import Audit
 from equime.evaluation_framework.audit.report import FILES, SCHEMA, plots, write_audit, write_json
 from equime.evaluation_framework.audit.report import words as w
 from equime.evaluation_framework.audit.report.blocks import Block, Fold, Page, Table

@@ -12,8 +12,8 @@ from scipy.stats import binom
 
 from equime.evaluation_framework.audit.counterfactual import counterfactual
 from equime.evaluation_framework.audit.data import AuditData
+from equime.evaluation_framework.audit.model_records import Counterfactual
 from equime.evaluation_framework.audit.predictions import Predictions
-from equime.evaluation_framework.audit.records import Counterfactual
 from tests.evaluation_framework.audit.cases import ATTRIBUTES, make_data
 from tests.evaluation_framework.audit.recognisers import recogniser
 

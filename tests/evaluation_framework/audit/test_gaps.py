@@ -15,8 +15,8 @@ from fairlearn.metrics import (
 from equime.evaluation_framework.audit.data import AuditData
 from equime.evaluation_framework.audit.gaps import GapKind, gap_kinds, gaps
 from equime.evaluation_framework.audit.group_audit import Effort, cells_of, compare, compared
+from equime.evaluation_framework.audit.model_records import Gap
 from equime.evaluation_framework.audit.predictions import Predictions
-from equime.evaluation_framework.audit.records import Gap
 from equime.evaluation_framework.audit.scores import tally
 from tests.evaluation_framework.audit.cases import make_data
 from tests.evaluation_framework.audit.recognisers import recogniser

@@ -13,7 +13,7 @@ import pytest
 from equime.evaluation_framework.audit import model_audit as module
 from equime.evaluation_framework.audit.data import UNKNOWN, AuditData
 from equime.evaluation_framework.audit.model_audit import audit_predictions, model_audit
-from equime.evaluation_framework.audit.records import ModelAudit
+from equime.evaluation_framework.audit.model_records import ModelAudit
 from tests.evaluation_framework.audit.cases import ATTRIBUTES, make_data
 from tests.evaluation_framework.audit.recognisers import recogniser
 

@@ -19,8 +19,9 @@ from numpy.typing import NDArray
 from equime.evaluation_framework.audit import vocabulary
 from equime.evaluation_framework.audit.alpha import Level, alpha
 from equime.evaluation_framework.audit.data import UNKNOWN, Attribute, AuditData
+from equime.evaluation_framework.audit.intervals import Interval
 from equime.evaluation_framework.audit.parity_command import numbers
-from equime.evaluation_framework.audit.records import Agreement, Interval
+from equime.evaluation_framework.audit.records import Agreement
 from equime.evaluation_framework.statistics import MIN_SUBJECTS, widened
 from equime.seeding import stream
 

@@ -35,6 +35,7 @@ from equime.evaluation_framework.audit.effect_sizes import (
     null_phi_squared,
     phi_squared,
 )
+from equime.evaluation_framework.audit.intervals import Interval
 from equime.evaluation_framework.audit.people import People, Sums, sums
 from equime.evaluation_framework.audit.permutation import (
     benjamini_hochberg,
@@ -46,7 +47,7 @@ from equime.evaluation_framework.audit.permutation import (
     permuted_tables,
     resampled_tables,
 )
-from equime.evaluation_framework.audit.records import Association, GroupMean, Interval, Measure
+from equime.evaluation_framework.audit.records import Association, GroupMean, Measure
 from equime.seeding import stream
 
 if TYPE_CHECKING:

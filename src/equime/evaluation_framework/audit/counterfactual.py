@@ -23,9 +23,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from equime.evaluation_framework.audit.data import MIN_GROUP_SUBJECTS, UNKNOWN, Attribute, AuditData
+from equime.evaluation_framework.audit.intervals import Interval
+from equime.evaluation_framework.audit.model_records import Counterfactual, Flip
 from equime.evaluation_framework.audit.permutation import benjamini_hochberg, p_value
 from equime.evaluation_framework.audit.predictions import Predictions
-from equime.evaluation_framework.audit.records import Counterfactual, Flip, Interval
 from equime.evaluation_framework.audit.scores import interval
 from equime.seeding import stream
 

@@ -19,8 +19,9 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from equime.evaluation_framework.audit.intervals import Interval
+from equime.evaluation_framework.audit.model_records import Gap
 from equime.evaluation_framework.audit.permutation import p_value
-from equime.evaluation_framework.audit.records import Gap, Interval
 from equime.evaluation_framework.audit.scores import F64, Key, Tally, basis, figures, interval
 
 NO_VALUE: Final = Interval(None, None, None, 0, 0)

@@ -12,9 +12,10 @@ import numpy as np
 from equime.evaluation_framework.audit.data import MIN_GROUP_SUBJECTS, UNKNOWN, Attribute
 from equime.evaluation_framework.audit.disaggregated import RATES, Rates, rates_by_group
 from equime.evaluation_framework.audit.gaps import Compared, GapKind, gaps
+from equime.evaluation_framework.audit.intervals import Interval
+from equime.evaluation_framework.audit.model_records import Gap, GroupAudit, GroupScore
 from equime.evaluation_framework.audit.permutation import permuted_tables, resampled_tables
 from equime.evaluation_framework.audit.predictions import Predictions
-from equime.evaluation_framework.audit.records import Gap, GroupAudit, GroupScore, Interval
 from equime.evaluation_framework.audit.scores import F64, OVERALL, Tally, figures, scores_of
 from equime.seeding import stream
 

@@ -21,9 +21,9 @@ from equime.evaluation_framework.audit.counterfactual import counterfactual
 from equime.evaluation_framework.audit.data import Attribute, AuditData, Finding
 from equime.evaluation_framework.audit.gaps import gap_kinds
 from equime.evaluation_framework.audit.group_audit import Effort, cells_of, compared, group_audit
+from equime.evaluation_framework.audit.model_records import GroupAudit, ModelAudit
 from equime.evaluation_framework.audit.permutation import benjamini_hochberg
 from equime.evaluation_framework.audit.predictions import Predictions, read_predictions
-from equime.evaluation_framework.audit.records import GroupAudit, ModelAudit
 from equime.evaluation_framework.audit.representation import trait
 from equime.evaluation_framework.audit.scores import overall_scores, tally
 

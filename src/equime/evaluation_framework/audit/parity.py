@@ -30,6 +30,7 @@ from numpy.typing import NDArray
 
 from equime.evaluation_framework.audit import parity_tests as tests
 from equime.evaluation_framework.audit.data import MIN_GROUP_SUBJECTS, Attribute, AuditData, Outcome
+from equime.evaluation_framework.audit.intervals import Interval
 from equime.evaluation_framework.audit.parity_command import (
     MIN_TWIN_SHARE,
     Command,
@@ -39,7 +40,7 @@ from equime.evaluation_framework.audit.parity_command import (
     numbers,
 )
 from equime.evaluation_framework.audit.people import People
-from equime.evaluation_framework.audit.records import Interval, Parity, ParityRow
+from equime.evaluation_framework.audit.records import Parity, ParityRow
 
 if TYPE_CHECKING:
     import pandas as pd

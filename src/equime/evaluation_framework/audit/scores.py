@@ -19,9 +19,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from equime.evaluation_framework.audit import calibration
+from equime.evaluation_framework.audit.intervals import Interval
 from equime.evaluation_framework.audit.permutation import percentile_interval, resampled_tables
 from equime.evaluation_framework.audit.predictions import Predictions
-from equime.evaluation_framework.audit.records import Interval
 from equime.evaluation_framework.statistics import MIN_SUBJECTS
 from equime.seeding import stream
 

@@ -6,7 +6,8 @@ import itertools
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from equime.evaluation_framework.audit.records import Association, Audit, Flip, ModelAudit, Parity
+from equime.evaluation_framework.audit.model_records import Flip, ModelAudit
+from equime.evaluation_framework.audit.records import Association, Audit, Parity
 from equime.evaluation_framework.audit.report import words as w
 from equime.evaluation_framework.audit.report.blocks import Block, Bullets, Heading, Text
 from equime.evaluation_framework.report.words import listing, number, plural

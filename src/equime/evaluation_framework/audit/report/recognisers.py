@@ -5,17 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from equime.evaluation_framework.audit.records import (
-    Agreement,
-    Audit,
+from equime.evaluation_framework.audit.intervals import Interval
+from equime.evaluation_framework.audit.model_records import (
     Counterfactual,
     Flip,
     Gap,
     GroupAudit,
     GroupScore,
-    Interval,
     ModelAudit,
 )
+from equime.evaluation_framework.audit.records import Agreement, Audit
 from equime.evaluation_framework.audit.report import plots
 from equime.evaluation_framework.audit.report import words as w
 from equime.evaluation_framework.audit.report.blocks import (

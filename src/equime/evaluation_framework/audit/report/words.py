@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final
 
-from equime.evaluation_framework.audit.records import Association, Audit, Interval, Parity
+from equime.evaluation_framework.audit.intervals import Interval
+from equime.evaluation_framework.audit.records import Association, Audit, Parity
 from equime.evaluation_framework.audit.report.blocks import Cell
 from equime.evaluation_framework.report.words import NONE, number, plural
 
