@@ -20,9 +20,9 @@ from numpy.typing import NDArray
 from equime.annotation.choice import choose, requirement
 from equime.annotation.measure import measure_clip
 from equime.annotation.suites import ATTRIBUTES
-from equime.attribute_extraction import deepface_labels
 from equime.attribute_extraction import deepface_labels as labels
 from equime.attribute_extraction import deepface_models as models
+from equime.attribute_extraction import sampled_faces
 from equime.attribute_extraction.deepface_labels import DeepFaceLabels
 from equime.attribute_extraction.face_framing import tight_box
 from equime.attribute_extraction.label_frames import cut_faces
@@ -110,7 +110,7 @@ def test_the_numbers_are_deepfaces(
     home: Path, root: Path, clip: ClipSource, backend: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A clip through the command's path gives the mean of what ``DeepFace.analyze`` gives for the same crops."""
-    monkeypatch.setattr(deepface_labels, "FrameSample", lambda: FrameSample(2))
+    monkeypatch.setattr(sampled_faces, "FrameSample", lambda: FrameSample(2))
     downloader = models.module("commons.weight_utils")
     monkeypatch.setattr(downloader, "download_weights_if_necessary", None)  # is not even asked
     choice = choose(["deepface"], ATTRIBUTES)

@@ -18,6 +18,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from equime.face import affine
 from equime.face import anatomy as a
 from equime.face.alignment import px_per_mm, warp
 from equime.frames import Frame
@@ -120,7 +121,7 @@ class FaceFollower:
             self._to_crop = np.asarray(back, np.float64)
 
     def _aim(self, pose: HeadPose) -> None:
-        self._to_crop = _compose(_inverse(self._similarity(pose)), self.face.crop)
+        self._to_crop = affine.compose(affine.inverse(self._similarity(pose)), self.face.crop)
 
     def _similarity(self, pose: HeadPose) -> F64:
         return pose.similarity(SIZE_PX, self.face.px_per_mm)
@@ -143,9 +144,11 @@ class FaceFollower:
         sampled = cv2.remap(
             flow, points[:, :1], points[:, 1:], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
         )
-        undone = _apply(_inverse(moved), self.face.points + sampled[:, 0]) - self.face.points
+        undone = affine.apply(affine.inverse(moved), self.face.points + sampled[:, 0]) - self.face.points
         corners = np.array([[0.0, 0.0], [SIZE_PX, SIZE_PX]])
-        aimed = _apply(_compose(self._to_crop, _inverse(self.face.crop)), _apply(moved, corners))
+        aimed = affine.apply(
+            affine.compose(self._to_crop, affine.inverse(self.face.crop)), affine.apply(moved, corners)
+        )
         beyond = float(np.abs(aimed - corners).max())
         return Followed(undone, pose.turn_deg, self._apertures(frame, pose, flow), match), beyond, pose
 
@@ -153,7 +156,7 @@ class FaceFollower:
         """Displacement in the reference's crop: the flow, and how far the crop was moved to find it."""
         if self._to_crop is self.face.crop:
             return flow
-        back = _compose(self.face.crop, _inverse(self._to_crop)).astype(np.float32)
+        back = affine.compose(self.face.crop, affine.inverse(self._to_crop)).astype(np.float32)
         axis = np.arange(SIZE_PX, dtype=np.float32)
         x, y = flow[..., 0] + axis[None, :], flow[..., 1] + axis[:, None]
         turn = back[:, :2] - np.eye(2, dtype=np.float32)
@@ -174,9 +177,9 @@ class FaceFollower:
     def _apertures(self, frame: Frame, pose: HeadPose, flow: F32) -> tuple[float, float]:
         """Right and left, from the lids' margins and the colours of the opening; the first call is the reference."""
         found = []
-        back, upright = _inverse(self.face.crop), _inverse(self._similarity(pose))
+        back, upright = affine.inverse(self.face.crop), affine.inverse(self._similarity(pose))
         for lid in self._lids:
-            at = _apply(back, self._head.moved(lid.points, pose)).astype(np.float32)
+            at = affine.apply(back, self._head.moved(lid.points, pose)).astype(np.float32)
             colours = cv2.remap(
                 frame.bgr, at[:, :1], at[:, 1:], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
             )
@@ -190,7 +193,7 @@ class FaceFollower:
         if not len(rows):
             return 0.0
         at = np.stack([columns, rows], axis=1).astype(np.float64)
-        moved = _apply(upright, at + flow[rows, columns]) - at
+        moved = affine.apply(upright, at + flow[rows, columns]) - at
         return -float(moved[:, 1].mean()) / self.face.px_per_mm
 
 
@@ -201,18 +204,3 @@ def _dis() -> Any:
     dis.setPatchStride(4)
     dis.setVariationalRefinementIterations(0)
     return dis
-
-
-def _compose(outer: F64, inner: F64) -> F64:
-    """The affine map (2, 3) that does ``inner``, then ``outer``."""
-    return np.column_stack([outer[:, :2] @ inner[:, :2], outer[:, :2] @ inner[:, 2] + outer[:, 2]])
-
-
-def _inverse(affine: F64) -> F64:
-    turn = np.linalg.inv(affine[:, :2])
-    return np.column_stack([turn, -turn @ affine[:, 2]])
-
-
-def _apply(affine: F64, points: F64) -> F64:
-    moved: F64 = points @ affine[:, :2].T + affine[:, 2]
-    return moved

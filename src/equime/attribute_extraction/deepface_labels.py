@@ -20,11 +20,12 @@ labelled and averaged as in `equime.attribute_extraction.label_summary`; how the
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
 
-from equime.annotation.annotators import ClipContext, Metric, Row, Value
+from equime.annotation.annotators import ClipContext, Metric, Row, Session, Value
 from equime.attribute_extraction.deepface_models import (
     BACKENDS,
     Networks,
@@ -46,7 +47,7 @@ from equime.attribute_extraction.label_summary import (
     summarise,
     summarise_age,
 )
-from equime.attribute_extraction.sampled_faces import FrameSample
+from equime.attribute_extraction.sampled_faces import SampleSession
 from equime.frames import Frame
 
 SOURCE: Final = "DeepFace 0.0.103, Serengil & Ozpinar 2021"
@@ -96,25 +97,18 @@ class DeepFaceLabels:
         self.weights: tuple[str, ...] = (entry_name(self.backend),)
         self.packages: tuple[str, ...] = ("deepface", BACKENDS[self.backend])
 
-    def start(self, clip: ClipContext) -> _Session:
+    def start(self, clip: ClipContext) -> Session:
         """Open a session; the networks are loaded once for a process."""
-        return _Session(networks(self.backend))
+        nets = networks(self.backend)
+        return SampleSession(lambda frames: labels_row(nets, frames))
 
 
-class _Session:
-    def __init__(self, nets: Networks) -> None:
-        self._networks, self._sample = nets, FrameSample()
-
-    def feed(self, frame: Frame) -> None:
-        """Take the next frame."""
-        self._sample.feed(frame)
-
-    def finish(self) -> Row:
-        """Label the faces of the sampled frames, all in one batch."""
-        found = cut_faces(self._sample.frames(), tight_box, SIZE_PX)
-        n = len(found.crops)
-        probabilities = self._networks.probabilities(found.crops) if n else none_found()
-        return Row({**summary(probabilities), COUNT: n}, notes=found.notes)
+def labels_row(nets: Networks, frames: Sequence[Frame]) -> Row:
+    """Label the faces of the sampled frames, all in one batch."""
+    found = cut_faces(frames, tight_box, SIZE_PX)
+    n = len(found.crops)
+    probabilities = nets.probabilities(found.crops) if n else none_found()
+    return Row({**summary(probabilities), COUNT: n}, notes=found.notes)
 
 
 def none_found() -> Probabilities:

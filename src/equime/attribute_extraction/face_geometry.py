@@ -17,16 +17,15 @@ import numpy as np
 
 from equime.annotation.annotators import ClipContext, Metric, Row, Session, Value
 from equime.attribute_extraction.sampled_faces import (
-    FrameSample,
     Points,
     SampledFace,
     SampledFaces,
+    SampleSession,
     sampled_faces,
 )
 from equime.face.alignment import LEFT_IRIS, RIGHT_IRIS
 from equime.face.anatomy import CHIN_TIP, FACE_OVAL, FOREHEAD_TOP
 from equime.face.quality import yaw_pitch
-from equime.frames import Frame
 
 _MESH: Final = "Kartynnik et al. 2019"
 _EDGES: Final = (234, 454)
@@ -68,22 +67,7 @@ class FaceGeometry:
 
     def start(self, clip: ClipContext) -> Session:
         """Open a session."""
-        return _FaceGeometry()
-
-
-class _FaceGeometry:
-    """Keeps a few frames, looks at them at the end."""
-
-    def __init__(self) -> None:
-        self._sample = FrameSample()
-
-    def feed(self, frame: Frame) -> None:
-        """Take the next frame."""
-        self._sample.feed(frame)
-
-    def finish(self) -> Row:
-        """Measure the face in the sampled frames."""
-        return geometry_row(sampled_faces(self._sample.frames()))
+        return SampleSession(lambda frames: geometry_row(sampled_faces(frames)))
 
 
 def geometry_row(sample: SampledFaces) -> Row:

@@ -16,6 +16,7 @@ Faces are cut as dlib's ``get_face_chip`` would, see `equime.attribute_extractio
 from __future__ import annotations
 
 import functools
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -23,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from equime import weights
-from equime.annotation.annotators import ClipContext, Metric, Row, Value
+from equime.annotation.annotators import ClipContext, Metric, Row, Session, Value
 from equime.attribute_extraction.face_framing import SIZE_PX, dlib_chip
 from equime.attribute_extraction.label_frames import cut_faces
 from equime.attribute_extraction.label_summary import (
@@ -35,7 +36,7 @@ from equime.attribute_extraction.label_summary import (
     summarise,
     summarise_age,
 )
-from equime.attribute_extraction.sampled_faces import FrameSample
+from equime.attribute_extraction.sampled_faces import SampleSession
 from equime.errors import WorkError
 from equime.frames import Frame
 from equime.torch_env import load, load_tensors, quiet, torch
@@ -82,25 +83,18 @@ class FairFaceLabels:
         count_metric(COUNT),
     )
 
-    def start(self, clip: ClipContext) -> _Session:
+    def start(self, clip: ClipContext) -> Session:
         """Open a session; the network is loaded once for a process."""
-        return _Session(model(weights.require("fairface", FILE)))
+        network = model(weights.require("fairface", FILE))
+        return SampleSession(lambda frames: labels_row(network, frames))
 
 
-class _Session:
-    def __init__(self, network: Any) -> None:
-        self._network, self._sample = network, FrameSample()
-
-    def feed(self, frame: Frame) -> None:
-        """Take the next frame."""
-        self._sample.feed(frame)
-
-    def finish(self) -> Row:
-        """Label the faces of the sampled frames, all in one batch."""
-        found = cut_faces(self._sample.frames(), dlib_chip, SIZE_PX)
-        n = len(found.crops)
-        given = outputs(self._network, found.crops) if n else np.zeros((0, 18))
-        return Row({**summary(given), COUNT: n}, notes=found.notes)
+def labels_row(network: Any, frames: Sequence[Frame]) -> Row:
+    """Label the faces of the sampled frames, all in one batch."""
+    found = cut_faces(frames, dlib_chip, SIZE_PX)
+    n = len(found.crops)
+    given = outputs(network, found.crops) if n else np.zeros((0, 18))
+    return Row({**summary(given), COUNT: n}, notes=found.notes)
 
 
 def outputs(network: Any, crops: NDArray[np.uint8]) -> NDArray[np.float64]:

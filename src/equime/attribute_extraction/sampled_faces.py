@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from equime.annotation.annotators import Row
 from equime.frames import Frame
 
 if TYPE_CHECKING:
@@ -59,6 +60,25 @@ class FrameSample:
             return list(self._kept)
         places = np.rint(np.linspace(0, len(self._kept) - 1, self._n)).astype(int)
         return [self._kept[i] for i in places]
+
+
+class SampleSession:
+    """Session of an annotator that looks at a few frames of a clip, at its end.
+
+    Args:
+        row_of: from the sampled frames to the clip's row.
+    """
+
+    def __init__(self, row_of: Callable[[Sequence[Frame]], Row]) -> None:
+        self._row_of, self._sample = row_of, FrameSample()
+
+    def feed(self, frame: Frame) -> None:
+        """Take the next frame."""
+        self._sample.feed(frame)
+
+    def finish(self) -> Row:
+        """The clip's row."""
+        return self._row_of(self._sample.frames())
 
 
 @dataclass(frozen=True)

@@ -32,9 +32,8 @@ from equime.annotation.annotators import ClipContext, Metric, Row, Session, Valu
 from equime.attribute_extraction.colour import F64, hex_of_lab, hue_deg, ita_deg, ita_group
 from equime.attribute_extraction.lighting import lighting_confidence
 from equime.attribute_extraction.monk import nearest_monk
-from equime.attribute_extraction.sampled_faces import FrameSample, SampledFaces, sampled_faces
+from equime.attribute_extraction.sampled_faces import SampledFaces, SampleSession, sampled_faces
 from equime.attribute_extraction.skin_regions import Skin, is_grey, measure_skin
-from equime.frames import Frame
 
 _ITA: Final = "Chardon, Cretois & Hourseau 1991"
 _GROUPS: Final = "Del Bino & Bernerd 2013"
@@ -92,22 +91,7 @@ class SkinTone:
 
     def start(self, clip: ClipContext) -> Session:
         """Open a session."""
-        return _SkinTone()
-
-
-class _SkinTone:
-    """Keeps a few frames, looks at them at the end."""
-
-    def __init__(self) -> None:
-        self._sample = FrameSample()
-
-    def feed(self, frame: Frame) -> None:
-        """Take the next frame."""
-        self._sample.feed(frame)
-
-    def finish(self) -> Row:
-        """Measure the skin in the sampled frames."""
-        return skin_row(sampled_faces(self._sample.frames()))
+        return SampleSession(lambda frames: skin_row(sampled_faces(frames)))
 
 
 def skin_row(sample: SampledFaces) -> Row:

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from equime.annotation.annotators import ClipContext
 from equime.errors import InputError, MissingError
+from equime.face import affine
 from equime.face import anatomy as a
 from equime.face.alignment import px_per_mm, warp
 from equime.frames import Frame
@@ -218,7 +219,7 @@ class _FaceMotion:
         flow = self._flow(self._crop0, self._cut(grey, self._to_crop) if followed else still)
         if followed:
             # A point x of the reference is found at x + flow in the crop that follows the head.
-            back = _compose(self._map.crop, _inverse(self._to_crop)).astype(np.float32)
+            back = affine.compose(self._map.crop, affine.inverse(self._to_crop)).astype(np.float32)
             turn = back[:, :2] - np.eye(2, dtype=np.float32)
             axis = np.arange(self._size_px, dtype=np.float32)
             x, y = flow[..., 0] + axis[None, :], flow[..., 1] + axis[:, None]
@@ -229,18 +230,20 @@ class _FaceMotion:
         """Aim the crop at where the head has gone."""
         moved = pose.similarity(self._size_px, self._map.px_per_mm)
         corners = np.array([[0.0, 0.0], [self._size_px, self._size_px]])
-        now = _apply(_compose(self._to_crop, _inverse(self._map.crop)), _apply(moved, corners))
+        now = affine.apply(
+            affine.compose(self._to_crop, affine.inverse(self._map.crop)), affine.apply(moved, corners)
+        )
         if np.abs(now - corners).max() > _FOLLOW_PX:
-            self._to_crop = _compose(_inverse(moved), self._map.crop)
+            self._to_crop = affine.compose(affine.inverse(moved), self._map.crop)
 
     def _apertures(
         self, pose: HeadPose, frame: Frame, margins_mm: NDArray[np.float32]
     ) -> tuple[float, float]:
         """Right and left; margins are the upward movements of the upper and lower lid, right then left."""
         found = []
-        back = _inverse(self._map.crop)
+        back = affine.inverse(self._map.crop)
         for i, lid in enumerate(self._lids):
-            at = _apply(back, self._head.moved(lid.points, pose)).astype(np.float32)
+            at = affine.apply(back, self._head.moved(lid.points, pose)).astype(np.float32)
             colours = cv2.remap(
                 frame.bgr, at[:, :1], at[:, 1:], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
             )
@@ -309,18 +312,3 @@ class _Peaks:
         if near and apex_ms is not None:
             return min(near, key=lambda p: abs(p.time_ms - apex_ms))
         return max(self.kept, key=lambda p: p.score)
-
-
-def _compose(outer: F64, inner: F64) -> F64:
-    """The affine map (2, 3) that does ``inner``, then ``outer``."""
-    return np.column_stack([outer[:, :2] @ inner[:, :2], outer[:, :2] @ inner[:, 2] + outer[:, 2]])
-
-
-def _inverse(affine: F64) -> F64:
-    turn = np.linalg.inv(affine[:, :2])
-    return np.column_stack([turn, -turn @ affine[:, 2]])
-
-
-def _apply(affine: F64, points: F64) -> F64:
-    moved: F64 = points @ affine[:, :2].T + affine[:, 2]
-    return moved
