@@ -10,23 +10,21 @@ import typer
 
 from equime.cli import options as o
 from equime.cli.app import app
-from equime.cli.output import ProgressView, print_json, warn
+from equime.cli.measured import as_json as measured_json
+from equime.cli.measured import exit_code, print_problems
+from equime.cli.output import ProgressView, print_json
 from equime.errors import InputError
 
 if TYPE_CHECKING:
     from equime.annotation.measurement import Measurement
     from equime.attribute_extraction.labels import LabelImport
 
-MISSING = 3
-SHOWN_PROBLEMS = 20
 SHOWN_GROUPS = 12
 
 
 @app.command()
 def attributes(
-    path: Annotated[
-        Path, typer.Argument(help="Data set, video, folder of videos, or frame folders of a corpus.")
-    ],
+    path: o.Measured,
     out: Annotated[
         Path | None, typer.Option("--out", help="DIR for tables; a data set keeps its own.")
     ] = None,
@@ -37,7 +35,7 @@ def attributes(
     per_frame: Annotated[
         bool, typer.Option("--per-frame/--no-per-frame", help="Table of AU intensities per frame.")
     ] = True,
-    fps: Annotated[float | None, typer.Option(help="Frame rate of frame folders.")] = None,
+    fps: o.FolderFps = None,
     labels: Annotated[
         Path | None,
         typer.Option(help="Table of annotations (CSV, TSV, Parquet) to take in as a second labeller."),
@@ -66,10 +64,7 @@ def attributes(
         print_json(_as_json(result, n_written))
     else:
         _print(result, n_written)
-    for name in result.missing:
-        reason = next(item for item in result.not_run if item.annotator == name)
-        warn(f"error: {name} was asked for and not run: {reason.reason}; {reason.next_step}")
-    return MISSING if result.missing else 1 if result.problems else 0
+    return exit_code(result)
 
 
 def _refresh(path: Path) -> int:
@@ -115,18 +110,9 @@ def _groups(result: Measurement) -> dict[str, dict[str, int]]:
 
 
 def _as_json(result: Measurement, n_written: int) -> dict[str, Any]:
-    from dataclasses import asdict  # noqa: PLC0415
-
-    return {
-        "path": result.path,
-        "n_clips": len(result.clips),
-        "groups": _groups(result),
-        "notes": dict(Counter(code for _, _, code, _ in result.notes)),
-        "problems": [asdict(problem) for problem in result.problems],
-        "not_run": [asdict(item) for item in result.not_run],
-        "missing": result.missing,
-        "n_metadata_written": n_written,
-    }
+    notes = Counter(code for _, _, code, _ in result.notes)
+    more = {"groups": _groups(result), "notes": dict(notes), "n_metadata_written": n_written}
+    return measured_json(result) | more
 
 
 def _print(result: Measurement, n_written: int) -> None:
@@ -137,11 +123,6 @@ def _print(result: Measurement, n_written: int) -> None:
         print(f"  {name}: " + ", ".join(f"{group} {n}" for group, n in groups.items()))
     for (annotator, code), n in sorted(Counter((a, c) for _, a, c, _ in result.notes).items()):
         print(f"note: {annotator}: {code} in {n} clips")
-    for problem in result.problems[:SHOWN_PROBLEMS]:
-        print(f"problem: {problem.code}: {problem.message}")
-    if len(result.problems) > SHOWN_PROBLEMS:
-        print(f"and {len(result.problems) - SHOWN_PROBLEMS} more problems")
-    for item in result.not_run:
-        print(f"not run: {item.annotator}: {item.reason}; {item.next_step}")
+    print_problems(result)
     if n_written:
         print(f"metadata of {n_written} clips written again with what was estimated")

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from equime.cli import options as o
 from equime.cli.app import app
+from equime.cli.measured import as_json as measured_json
+from equime.cli.measured import exit_code, print_problems
 from equime.cli.output import ProgressView, print_json, warn
 from equime.errors import InputError
 
@@ -16,15 +18,10 @@ if TYPE_CHECKING:
     from equime.evaluation_framework.evaluation import Evaluation
     from equime.evaluation_framework.rules import GateReport
 
-MISSING = 3
-SHOWN_PROBLEMS = 20
-
 
 @app.command()
 def evaluate(
-    path: Annotated[
-        Path, typer.Argument(help="Data set, video, folder of videos, or frame folders of a corpus.")
-    ],
+    path: o.Measured,
     out: Annotated[
         Path | None, typer.Option("--out", help="DIR for report and tables; a data set keeps its own tables.")
     ] = None,
@@ -37,7 +34,7 @@ def evaluate(
     per_frame: Annotated[
         bool, typer.Option("--per-frame", help="Also write a table of values per frame.")
     ] = False,
-    fps: Annotated[float | None, typer.Option(help="Frame rate of frame folders.")] = None,
+    fps: o.FolderFps = None,
     flow: Annotated[str, typer.Option(help="Optical flow: dis, or tvl1 as much of the literature.")] = "dis",
     csv: Annotated[
         str | None, typer.Option(help="equime: also EquiME's table; equime-wrapped: with its PSNR.")
@@ -66,39 +63,15 @@ def evaluate(
         files.append(folder / f"video_metrics_{path.resolve().name}.csv")
         write_equime_csv(files[-1], result.clips, wrapped=csv == "equime-wrapped")
     if as_json:
-        print_json(_as_json(result, files))
+        print_json(measured_json(result) | {"files": [str(file) for file in files]})
     else:
         _print(result, files)
-    for name in result.missing:
-        reason = next(item for item in result.not_run if item.annotator == name)
-        warn(f"error: {name} was asked for and not run: {reason.reason}; {reason.next_step}")
-    return MISSING if result.missing else 1 if result.problems else 0
-
-
-def _as_json(result: Evaluation, files: list[Path]) -> dict[str, Any]:
-    from dataclasses import asdict  # noqa: PLC0415
-
-    return {
-        "path": result.path,
-        "n_clips": len(result.clips),
-        "problems": [asdict(problem) for problem in result.problems],
-        "not_run": [asdict(item) for item in result.not_run],
-        "missing": result.missing,
-        "files": [str(file) for file in files],
-    }
+    return exit_code(result)
 
 
 def _print(result: Evaluation, files: list[Path]) -> None:
-    clips = {problem.file for problem in result.problems}
     print(f"{result.path}: {len(result.clips)} clips measured by {len(result.annotators)} annotators")
-    for problem in result.problems[:SHOWN_PROBLEMS]:
-        print(f"problem: {problem.code}: {problem.message}")
-    if len(result.problems) > SHOWN_PROBLEMS:
-        print(f"and {len(result.problems) - SHOWN_PROBLEMS} more, see the report")
-    if clips:
-        print(f"{len(result.problems)} problems in {len(clips)} clips")
-    for item in result.not_run:
-        print(f"not run: {item.annotator}: {item.reason}; {item.next_step}")
+    print_problems(result)
     for file in files:
         print(file)
 

@@ -11,6 +11,10 @@ from equime.errors import InputError
 
 Faces = Annotated[Path, typer.Argument(help="Folder of images, one image, a table, or CelebA-HQ.")]
 Out = Annotated[Path, typer.Argument(help="Folder of the data set.")]
+Measured = Annotated[
+    Path, typer.Argument(help="Data set, video, folder of videos, or frame folders of a corpus.")
+]
+FolderFps = Annotated[float | None, typer.Option("--fps", help="Frame rate of frame folders.")]
 Clips = Annotated[int | None, typer.Option(help="Clips in total; default: every emotion once per face.")]
 Seed = Annotated[int, typer.Option(help="Seed of all randomness.")]
 Workers = Annotated[int | None, typer.Option(help="Processes; default: one per processor, 0: this one.")]
