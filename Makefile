@@ -7,7 +7,7 @@ TORCH := $(VENV)/.torch
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 WORKERS ?= $(shell nproc 2>/dev/null || echo 2)
 
-.PHONY: setup torch demo report test lint types bench au-table docs clean
+.PHONY: setup torch demo report audit test lint types bench au-table docs clean
 
 setup: $(READY)
 
@@ -19,7 +19,8 @@ $(READY): requirements.lock pyproject.toml
 	$(PIP) --no-deps --no-build-isolation -e .
 	touch $(READY)
 
-# torch and piq (the extra "quality"): for the tests, and for BRISQUE, CLIP-IQA, LPIPS. torch itself with what
+# torch, piq (the extra "quality") and deepface (the extra "attributes"): for the tests, and for BRISQUE, CLIP-IQA,
+# LPIPS, DeepFace, FairFace. torch itself with what
 # it depends on, at the lock's versions: which packages that are depends on the machine.
 torch: $(TORCH)
 
@@ -33,6 +34,10 @@ demo: $(READY)
 
 report: demo
 	$(BIN)/equime evaluate demo
+
+audit: report
+	$(BIN)/equime attributes demo
+	$(BIN)/equime audit demo
 
 lint: $(READY)
 	$(BIN)/ruff check .
