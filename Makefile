@@ -47,7 +47,8 @@ types: $(READY)
 	$(BIN)/mypy
 
 test: $(TORCH) lint types
-	$(BIN)/python -m pytest -n $(WORKERS)
+	# One thread each: the processes would fight for the processors.
+	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS)
 
 bench: $(TORCH)
 	$(BIN)/python bench/pipeline.py

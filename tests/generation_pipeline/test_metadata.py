@@ -109,7 +109,7 @@ def test_declared_and_estimated_never_mix() -> None:
         "gender": None,
         "age": None,
         "race": None,
-        "note": "not estimated; run attribute extraction",
+        "note": "not estimated; run `equime attributes`",
     }
     estimated = made(
         make_spec(), pseudolabels={"gender": "m", "age": 31, "race": "x", "estimator": "deepface 1"}
