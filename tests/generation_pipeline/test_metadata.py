@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from equime.generation_pipeline.captions import write_captions
-from equime.generation_pipeline.metadata import clip_metadata, metadata_bytes
+from equime.generation_pipeline.metadata import ESTIMATES, clip_metadata, metadata_bytes
 from equime.generation_pipeline.trajectory import frame_timing, trajectory
 from equime.types import AuPeak, Clip, ClipSpec, Declared, Face, FaceQuality, Phases
 from tests.generation_pipeline.clip_specs import clip_specs, make_spec, neutral_spec
@@ -111,11 +111,13 @@ def test_declared_and_estimated_never_mix() -> None:
         "race": None,
         "note": "not estimated; run `equime attributes`",
     }
-    estimated = made(
-        make_spec(), pseudolabels={"gender": "m", "age": 31, "race": "x", "estimator": "deepface 1"}
-    )
+    labels = {
+        "gender": "m", "age": 31, "race": "x", "probabilities": {"gender": {"m": 0.9, "f": 0.1}},
+        "estimator": "deepface 1",
+    }  # fmt: skip
+    estimated = made(make_spec(), pseudolabels=labels)
     assert estimated["declared"] == data["declared"]
-    assert estimated["pseudolabels"] == {"gender": "m", "age": 31, "race": "x", "estimator": "deepface 1"}
+    assert estimated["pseudolabels"] == {**labels, "note": ESTIMATES}
 
 
 def test_aus_and_timing() -> None:

@@ -46,7 +46,8 @@ NOISE: Final = (
 PARITY: Final = (
     "The same commanded expression must move the pixels by the same amount and at the same time on everybody. Means "
     "per group with their intervals; the gap is the largest mean less the smallest, which is above 0 by chance alone, "
-    "so read it with p, q and the gap that would have been found."
+    "so read it with p, q and the gap that would have been found. A gap belongs to what made the movement and to what "
+    "measured it together: optical flow sees less where the skin has less contrast."
 )
 
 
