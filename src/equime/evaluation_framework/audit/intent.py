@@ -23,7 +23,7 @@ OUTCOMES: Final = (
     Outcome("emotion", "emotion", "groups"),
     Outcome("au_set", "set of AUs", "groups"),
     Outcome("laterality", "side of the movement", "groups"),
-    Outcome("intensity_max", "largest intensity", "number", "0 to 5"),
+    Outcome("intensity_max", "largest intensity (0 to 5)", "number"),
     Outcome("onset_ms", "onset", "number", "ms"),
     Outcome("onset_to_apex_ms", "onset to apex", "number", "ms"),
     Outcome("apex_to_offset_ms", "apex to offset", "number", "ms"),
