@@ -45,6 +45,10 @@ TOLERANCE_PERCENT = {
 }
 
 
+# The detected landmarks of ten faces take ten seconds: once is enough.
+pytestmark = pytest.mark.xdist_group("drawn_face")
+
+
 @pytest.fixture(scope="module")
 def face_mesh() -> Iterator[Any]:
     with warnings.catch_warnings():
