@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
+from equime import registry
 from equime.annotation.annotators import Row
 from equime.annotation.tables import TableStore, table_schema
 from equime.errors import WorkError
@@ -108,3 +109,16 @@ def test_a_broken_table_is_named(tmp_path: Path) -> None:
     tables.path("brightness").write_bytes(b"PAR1 nothing")
     with pytest.raises(WorkError, match=r"brightness\.parquet: unreadable table"):
         tables.done("brightness", frames=False)
+
+
+def test_a_killed_run_of_another_command_loses_nothing(tmp_path: Path) -> None:
+    """`equime attributes` was killed, `equime evaluate` comes next: what was spooled goes into its own table."""
+    geometry = registry.lookup("annotator", "face_geometry")()
+    killed = TableStore(tmp_path, [geometry], {"face_geometry": geometry.version})
+    with killed.appender() as appender:
+        values = dict.fromkeys(metric.name for metric in geometry.metrics) | {"n_faces_max": 1}
+        appender.append(killed.line("a", "1", {"face_geometry": Row(values)}, (), False))
+    store(tmp_path).merge()
+    assert not killed.spool.exists()
+    assert killed.done("face_geometry", frames=False) == {("a", "1")}
+    assert killed.read("face_geometry")["n_faces_max"].tolist() == [1]

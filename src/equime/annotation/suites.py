@@ -35,5 +35,3 @@ EVALUATION: Final = Suite(
 )
 
 ATTRIBUTES: Final = Suite(command="equime attributes", names=tuple(registry.ATTRIBUTES))
-
-SUITES: Final = (EVALUATION, ATTRIBUTES)
