@@ -13,6 +13,7 @@ import pytest
 from equime import layout
 from equime.cli.app import run
 from equime.dataset import Dataset
+from equime.evaluation_framework.audit import run as audit_run
 from tests import runs
 
 
@@ -157,3 +158,15 @@ def test_estimates_reach_the_metadata(
     metadata = json.loads((out / layout.metadata_file(view.clip.file)).read_text())
     assert metadata["pseudolabels"]["gender"] == "woman"
     assert runs.problems(out) == []
+
+
+def test_a_bad_file_of_predictions_is_said_first(
+    clips: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing is worked out before it is refused."""
+    monkeypatch.setattr(audit_run, "associations", None)
+    file = tmp_path / "empty.csv"
+    file.write_text("clip_id,prediction\n")
+    code, _, err = typed(capsys, "audit", clips, "--predictions", file)
+    assert code == 2
+    assert "empty.csv: no rows" in err

@@ -13,8 +13,9 @@ from equime.evaluation_framework.audit.association import associations
 from equime.evaluation_framework.audit.data import MIN_GROUP_SUBJECTS, AuditData
 from equime.evaluation_framework.audit.label_noise import label_noise, unknown_error
 from equime.evaluation_framework.audit.load import load
-from equime.evaluation_framework.audit.model_audit import model_audit
+from equime.evaluation_framework.audit.model_audit import audit_predictions
 from equime.evaluation_framework.audit.parity import parity
+from equime.evaluation_framework.audit.predictions import Predictions, read_predictions
 from equime.evaluation_framework.audit.records import Audit
 from equime.evaluation_framework.audit.representation import intersections, load_targets, representation
 from equime.evaluation_framework.audit.skin_strip import skin
@@ -73,14 +74,16 @@ def audit(
         )
     progress.start("audit", 5 + len(predictions), 0)
     data = load(Path(path))
+    # Whatever may be wrong with a file is said before anything is worked out.
     wanted = None if targets is None else load_targets(Path(targets))
+    given = [read_predictions(Path(file), data.clips) for file in predictions]
     progress.advance()
-    return _audit(data, predictions, wanted, options, progress)
+    return _audit(data, given, wanted, options, progress)
 
 
 def _audit(
     data: AuditData,
-    predictions: Sequence[str | Path],
+    predictions: Sequence[Predictions],
     targets: dict[str, dict[str, float]] | None,
     options: Options,
     progress: Progress,
@@ -99,8 +102,8 @@ def _audit(
     moved = parity(data, **tests, level=options.level)
     progress.advance()
     models = []
-    for file in predictions:
-        models.append(model_audit(Path(file), data, **tests, level=options.level))
+    for own in predictions:
+        models.append(audit_predictions(own, data, **tests, level=options.level))
         progress.advance()
     return Audit(
         path=data.path,
