@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 import equime
 from equime.dataset import Dataset
 from equime.drawn_face import save_default_faces
 from tests import runs
+
+# The suite asks for the same examples every time: a change is not refused for what it has not touched. To look
+# for new ones: HYPOTHESIS_PROFILE=search.
+hypothesis.settings.register_profile("same", derandomize=True)
+hypothesis.settings.register_profile("search", print_blob=True)
+hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "same"))
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
