@@ -54,14 +54,60 @@ ATTRIBUTES: Final[dict[str, str]] = {
 }
 """What `equime attributes` extracts, called in the same way."""
 
-_TABLES: Final = {"renderer": RENDERERS, "check": CHECKS, "annotator": ANNOTATORS | ATTRIBUTES}
+_CORPORA: Final = "equime.corpora"
+
+CORPORA: Final[dict[str, str]] = {
+    "casme": f"{_CORPORA}.casme:Casme",
+    "casme2": f"{_CORPORA}.casme2:Casme2",
+    "samm": f"{_CORPORA}.samm:Samm",
+    "samm_long": f"{_CORPORA}.samm_long:SammLong",
+    "smic": f"{_CORPORA}.smic:Smic",
+    "mmew": f"{_CORPORA}.mmew:Mmew",
+    "casme_squared": f"{_CORPORA}.casme_squared:CasmeSquared",
+    "casme3": f"{_CORPORA}.casme3:Casme3",
+    "4dme": f"{_CORPORA}.fourdme:FourDme",
+    "dfme": f"{_CORPORA}.dfme:Dfme",
+    "miex": f"{_CORPORA}.miex:MieX",
+    "flow_folders": f"{_CORPORA}.flow_folders:FlowFolders",
+}
+"""Corpora that `equime corpus` reads, by key; each is called without arguments."""
+
+_MODELS: Final = "equime.baselines.models"
+
+MODELS: Final[dict[str, str]] = {
+    "svm_linear": f"{_MODELS}.svm:LinearSvm",
+    "svm_rbf": f"{_MODELS}.svm:RbfSvm",
+    "lbp_top": f"{_MODELS}.lbp_top:LbpTop",
+    "ststnet": f"{_MODELS}.ststnet:StstNet",
+    "off_apexnet": f"{_MODELS}.off_apexnet:OffApexNet",
+    "sssnet": f"{_MODELS}.sssnet:SssNet",
+    "dual_inception": f"{_MODELS}.dual_inception:DualInception",
+    "rcn": f"{_MODELS}.rcn:Rcn",
+    "htnet": f"{_MODELS}.htnet:HtNet",
+    "micro_exp_stcnn": f"{_MODELS}.micro_exp_stcnn:MicroExpStcnn",
+    "resnet3d": f"{_MODELS}.resnet3d:ResNet3d",
+    "mobilenet_v2": f"{_MODELS}.mobilenet_v2:MobileNetV2",
+    "simple_3dcnn": f"{_MODELS}.simple_3dcnn:Simple3dCnn",
+    "r2plus1d": f"{_MODELS}.r2plus1d:R2Plus1d",
+    "video_swin": f"{_MODELS}.video_swin:VideoSwin",
+    "flow_cnn": f"{_MODELS}.flow_cnn:FlowCnn",
+}
+"""Recognisers that `equime benchmark` trains, by key; each is called without arguments."""
+
+_TABLES: Final = {
+    "renderer": RENDERERS,
+    "check": CHECKS,
+    "annotator": ANNOTATORS | ATTRIBUTES,
+    "corpus": CORPORA,
+    "model": MODELS,
+}
 
 
 def lookup(kind: str, name: str) -> Any:
     """The attribute that ``name`` stands for in the table of this kind.
 
     Args:
-        kind: "renderer", "check" or "annotator".
+        kind: "renderer", "check", "annotator", "corpus" or "model".
         name: a registered name, or ``module:attribute``.
 
     Raises:

@@ -1,0 +1,1 @@
+"""Recognisers of micro-expressions: features, models, protocols, experiments, and what ships trained."""

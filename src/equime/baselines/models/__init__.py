@@ -1,0 +1,1 @@
+"""Published recognisers, one module each."""
