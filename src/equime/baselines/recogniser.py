@@ -35,6 +35,7 @@ class About:
         n_classes: number of outputs that ``n_parameters`` counts.
         requires: packages beyond the default install ("torch", "torchvision", "timm").
         differs: where this implementation departs from the publication, in words; "" where it does not.
+        deterministic: whether the seed changes nothing; such a model is trained once.
         options: every option with its default (epochs, learning rate, ...); the defaults are the publication's.
     """
 
@@ -46,6 +47,7 @@ class About:
     n_classes: int = 3
     requires: tuple[str, ...] = ()
     differs: str = ""
+    deterministic: bool = False
     options: Options = ()  # type: ignore[assignment]
 
 

@@ -71,7 +71,6 @@ def _unexpected(error: Exception) -> str:
 
 def _register() -> None:
     """Import the modules that add their commands to `app`."""
-    from equime.cli import attributes, audit, evaluate, generate, inspect, model, weights  # noqa: F401, PLC0415
 
 
 def _show_version(value: bool) -> None:

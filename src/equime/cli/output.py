@@ -19,6 +19,8 @@ LABELS: Final = {
     "views": "tables",
     "measure": "measuring clips",
     "audit": "auditing",
+    "features": "making features",
+    "train": "training",
 }
 PLAIN_EVERY_S: Final = 10.0
 

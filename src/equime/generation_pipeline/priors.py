@@ -1,7 +1,9 @@
 """Empirical priors of the causal model: what coded micro-expressions look like.
 
 The file that ships (``priors.json``) holds counts from the published coding tables of CASME II, SAMM and
-DFME. A user's own file of the same schema takes its place; unknown keys are ignored, known ones validated.
+DFME. A user's own file of the same schema takes its place (`equime fit-priors` makes one of coding tables); unknown
+keys are ignored, known ones validated. Three names say where the shipped numbers come from; a file may use
+``phase_durations_per_emotion``, ``phase_durations.pooled`` and ``intensity_letters`` instead, see `_NEUTRAL_NAMES`.
 """
 
 from __future__ import annotations
@@ -10,7 +12,7 @@ import functools
 from collections.abc import Iterator
 from importlib import resources
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
@@ -103,6 +105,12 @@ class Priors(_Part, frozen=True):
 
 POOLED_CORPUS: Final = "DFME"
 
+_NEUTRAL_NAMES: Final = {
+    "phase_durations_per_emotion": "phase_durations_per_emotion_DFME",
+    "intensity_letters": "intensity_letters_SAMM",
+}
+"""Names without a corpus, for files that were not fitted to it, to the names of the shipped file."""
+
 
 @functools.cache
 def default_priors() -> Priors:
@@ -136,8 +144,9 @@ def parse_priors(data: bytes, name: str) -> Priors:
         InputError: with every problem found.
     """
     try:
-        priors = msgspec.json.decode(data, type=Priors)
-        digest = content_id(msgspec.json.decode(data), 12)
+        plain = msgspec.json.decode(data)
+        priors = msgspec.convert(_shipped_names(plain), Priors)
+        digest = content_id(plain, 12)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise InputError(
             f"{name}: not a priors file: {error}; start from the priors.json that ships with equime"
@@ -146,6 +155,17 @@ def parse_priors(data: bytes, name: str) -> Priors:
     if problems:
         raise InputError("\n".join(f"{name}: {problem}" for problem in problems))
     return msgspec.structs.replace(priors, digest=digest)
+
+
+def _shipped_names(plain: Any) -> Any:
+    """The file's content under the shipped file's names."""
+    if not isinstance(plain, dict):
+        return plain
+    named = {_NEUTRAL_NAMES.get(key, key): value for key, value in plain.items()}
+    durations = named.get("phase_durations")
+    if isinstance(durations, dict) and "pooled" in durations:
+        named["phase_durations"] = {**durations, POOLED_CORPUS: durations["pooled"]}
+    return named
 
 
 def _problems(priors: Priors) -> Iterator[str]:

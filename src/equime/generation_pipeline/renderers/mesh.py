@@ -7,7 +7,7 @@ is therefore known exactly (`equime.generation_pipeline.ground_truth`).
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cache
 from typing import Final
 
@@ -28,7 +28,7 @@ from equime.generation_pipeline.renderers import (
 )
 from equime.generation_pipeline.trajectory import Trajectory, trajectory
 from equime.seeding import stream
-from equime.types import ClipSpec
+from equime.types import Camera, ClipSpec
 from equime.video import rgb_to_yuv
 
 F64 = NDArray[np.float64]
@@ -193,16 +193,31 @@ class PreparedMesh:
 
     def frames(self, spec: ClipSpec) -> Iterator[Yuv]:
         """The clip's frames; the yielded planes are reused."""
-        track = trajectory(spec)
+        yield from self.draw(trajectory(spec), spec.camera)
+
+    def draw(self, track: Trajectory, camera: Camera) -> Iterator[Yuv]:
+        """Frames of any movement, also one that no single spec describes; the yielded planes are reused."""
         canvas = _Canvas(self)
         depths = furrows.amounts(self.reliefs, track.aus, track.curve)
-        rng = stream(spec.camera.noise_seed, "sensor noise")
+        rng = stream(camera.noise_seed, "sensor noise")
         offsets = rng.integers(0, NOISE_BANK - self.size * self.size, size=(len(track.time_ms), 3))
         for frame in range(len(track.time_ms)):
             canvas.shade(depths[frame])
             canvas.paint(self.positions(track, frame))
             canvas.put_on_glasses(self.glasses_at(track, frame))
-            yield canvas.develop(float(track.light[frame]), spec.camera.noise_sigma, offsets[frame])
+            yield canvas.develop(float(track.light[frame]), camera.noise_sigma, offsets[frame])
+
+    def luma_at(self, track: Trajectory, frames: Sequence[int]) -> NDArray[np.float32]:
+        """Luma of single frames without light, noise and rounding, float32 (N, S, S), 16..235 (BT.709 limited)."""
+        canvas = _Canvas(self)
+        depths = furrows.amounts(self.reliefs, track.aus, track.curve)
+        out = np.empty((len(frames), self.size, self.size), np.float32)
+        for picture, frame in zip(out, frames, strict=True):
+            canvas.shade(depths[frame])
+            canvas.paint(self.positions(track, frame), chroma=False)
+            canvas.put_on_glasses(self.glasses_at(track, frame))
+            np.multiply(canvas.sums[0], np.float32(1 / (1 << raster.FRACTION_BITS)), out=picture)
+        return out
 
 
 class _Canvas:
@@ -244,8 +259,8 @@ class _Canvas:
             raster.repack(self.luma, self.packed_luma, x, y, x + w, y + h)
         self.depths = depths
 
-    def paint(self, xy: F64) -> None:
-        """Draw the mesh at these positions into the accumulators."""
+    def paint(self, xy: F64, *, chroma: bool = True) -> None:
+        """Draw the mesh at these positions into the accumulators; without ``chroma`` only luma is right."""
         mesh, t = self.prepared.mesh, self.textures
         luma_xy = xy.astype(np.float32)
         chroma_xy = textures.luma_to_chroma(xy).astype(np.float32)
@@ -259,6 +274,8 @@ class _Canvas:
         raster.draw_luma(self.packed_luma, luma_xy, self.luma_at, mesh.mouth_triangles, luma)
         raster.draw_luma(self.packed_luma, luma_xy, self.luma_at, mesh.skin_triangles, luma)
         raster.draw_veil(self.luma, luma_xy, self.luma_at, mesh.veil_triangles, self.alpha, luma)
+        if not chroma:
+            return
         raster.draw_chroma(t.packed_chroma, chroma_xy, self.chroma_at, self.chroma_triangles, u, v)
         for tex, total in ((t.u, u), (t.v, v)):
             raster.draw_veil(tex, chroma_xy, self.chroma_at, mesh.veil_triangles, self.alpha, total)
