@@ -19,9 +19,11 @@ from typing import Any, Final
 import msgspec
 import typer.main
 from metrics_page import metrics_page
+from recogniser_pages import corpora_page, recognisers_page
 
-from equime import action_units, clip_table, dataset, locks, provenance, types, validation, video
+from equime import action_units, clip_table, coded, dataset, locks, provenance, types, validation, video
 from equime.attribute_extraction import au_reliability
+from equime.baselines import experiment_config, keeping, shipped
 from equime.cli import app as cli
 from equime.evaluation_framework import rules
 from equime.face import anatomy, muscles
@@ -35,6 +37,8 @@ from equime.generation_pipeline import (
     graph,
     interventions,
     mechanisms,
+    pair_recipe,
+    pair_sections,
     pipeline,
     priors,
     settings,
@@ -147,6 +151,16 @@ RECORDS: Final[tuple[tuple[str, str, tuple[type[msgspec.Struct], ...]], ...]] = 
       validation.Problem)),
     ("The quality gate", "Rules of `equime filter`, and what it prints with `--json`.",
      (rules.Rule, rules.GateReport, rules.Broken)),
+    ("Coded clips", "A set of coded clips: `coded.json` (CodedInfo) and `coded.jsonl`, one CodedClip per line.",
+     (coded.CodedInfo, coded.CodedClip, coded.AuCode, coded.Finding)),
+    ("Experiments and trainings", "The TOML files of `equime benchmark` (Config; in the file an arm is `[[arm]]`) and "
+     "`equime train` (Training), and `card.json` of a trained recogniser (Card).",
+     (experiment_config.Config, experiment_config.Arm, experiment_config.Intervals, keeping.Training, shipped.Card)),
+    ("Recipes of training pairs", "The TOML file of `equime pairs`. Every section but the classes has `on`.",
+     (pair_recipe.Recipe, pair_recipe.ClassMix, pair_recipe.Group, pair_recipe.AuSetWeight, pair_sections.Intensity,
+      pair_sections.Sides, pair_sections.Timing, pair_sections.CoderNoise, pair_sections.Blink, pair_sections.Gaze,
+      pair_sections.Head, pair_sections.Pose, pair_sections.Muscles, pair_sections.Texture, pair_sections.Resolution,
+      pair_sections.Crop, pair_sections.Blur, pair_sections.Light, pair_sections.Sensor, pair_sections.Compression)),
     ("Other records of the Python API", "", (video.Probe, trajectory.BlinkInterval, caption_parser.CaptionFacts,
      caption_parser.AuFact, design.DesignReport, design.TargetReached, design.Preset)),
 )  # fmt: skip
@@ -484,6 +498,8 @@ PAGES: Final[dict[str, Callable[[], str]]] = {
     "tables.md": tables_page,
     "au_reliability.md": au_reliability_page,
     "metrics.md": lambda: metrics_page(table),
+    "corpora.md": lambda: corpora_page(table),
+    "recognisers.md": lambda: recognisers_page(table),
 }
 
 

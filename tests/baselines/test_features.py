@@ -446,7 +446,7 @@ def test_options_are_checked() -> None:
         {"method": "raft"},
         {"max_px": -1},
         {"max_px": 8},
-        {"crop": "face"},
+        {"crop": "whole"},
         {"speed": 3},
         {"max_px": True},
     ):

@@ -6,10 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from equime.baselines.fold_batches import content_order, sample_ids
 from equime.baselines.models.ststnet import StstNet
 from equime.torch_env import torch
 
@@ -24,7 +21,7 @@ def flows() -> Any:
 
 
 def leave_one_out(n: int) -> list[Any]:
-    """Eight folds; the largest subject has so many clips that its fold has a batch less."""
+    """Eight folds, of different numbers of batches."""
     who = np.concatenate([[0] * 12, np.arange(n - 12) % 7 + 1])
     return [np.flatnonzero(who != one) for one in range(8)]
 
@@ -48,7 +45,7 @@ def test_together_as_alone(flows: Any) -> None:
 
 
 def test_together_as_alone_for_action_units_and_from_a_start(flows: Any) -> None:
-    """More outputs than a fold has lanes; and normalisation turned upside down, which takes minima for maxima."""
+    """Many outputs; and normalisation turned upside down, which takes minima for maxima."""
     random = np.random.default_rng(2)
     y = random.integers(-1, 2, (len(flows), 17))
     y[:3], y[-3:] = [[0], [1], [0]], [[1], [0], [1]]
@@ -85,19 +82,3 @@ def test_the_number_of_threads_changes_nothing(flows: Any) -> None:
         found.append(fitted[4].tensors())
     torch().set_num_threads(before)
     assert all(np.array_equal(array, found[1][name]) for name, array in found[0].items())
-
-
-@settings(max_examples=15)
-@given(st.sets(st.integers(0, 19), min_size=1), st.integers(0, 3))
-def test_folds_order_the_clips_that_they_share_alike(rows: set[int], epoch: int) -> None:
-    x = np.arange(20, dtype=np.float32)[:, None]
-    some = np.array(sorted(rows))
-    whole = content_order(sample_ids(x, np.arange(20)), 7, epoch)
-    own = some[content_order(sample_ids(x, some), 7, epoch)]
-    assert own.tolist() == [row for row in whole if row in rows]
-
-
-def test_epochs_and_seeds_are_ordered_differently() -> None:
-    ids = sample_ids(np.arange(50, dtype=np.float32)[:, None], np.arange(50))
-    orders = {content_order(ids, seed, epoch).tobytes() for seed in range(3) for epoch in range(3)}
-    assert len(orders) == 9

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 from typing import Any, Final, Literal
 
 import cv2
@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from equime.baselines.strain import min_max, optical_strain
-from equime.errors import InputError, MissingError
+from equime.errors import InputError
 
 Grey = NDArray[np.uint8]
 F32 = NDArray[np.float32]
@@ -56,7 +56,8 @@ def flow_field(first: Grey, second: Grey, method: Method = "tvl1") -> F32:
 
     Args:
         first, second: uint8 (H, W), at least `SMALLEST_PX` a side.
-        method: "tvl1": TV-L1 (Zach et al. 2007) with OpenCV's defaults, what the flow folders were made with;
+        method: "tvl1": TV-L1 (Zach et al. 2007) with OpenCV's defaults, what the flow folders were made with
+            (`equime.baselines.tvl1`, the same numbers sooner);
             "dis": dense inverse search (Kroeger et al. 2016) at full resolution, many times faster.
 
     Returns:
@@ -64,49 +65,37 @@ def flow_field(first: Grey, second: Grey, method: Method = "tvl1") -> F32:
 
     Raises:
         InputError: another method, or pictures of different or too small size.
-        MissingError: TV-L1 is in OpenCV's contrib modules, and they are not there.
     """
     if first.shape != second.shape or first.ndim != 2 or min(first.shape) < SMALLEST_PX:
         raise InputError(
             f"flow between pictures of shape {first.shape} and {second.shape}; both must be grey, of one size "
             f"and at least {SMALLEST_PX} px a side"
         )
+    if method not in METHODS:
+        raise InputError(f"optical flow {method!r} is not known; use {' or '.join(METHODS)}")
     first, second = np.ascontiguousarray(first), np.ascontiguousarray(second)
     with one_thread():
-        return np.asarray(_calculator(method).calc(first, second, None), np.float32)
+        if method == "tvl1":
+            from equime.baselines.tvl1 import tvl1_flow  # noqa: PLC0415
 
-
-def _calculator(method: Method) -> Any:
-    """OpenCV's object, one per thread: they keep buffers between calls."""
-    made: dict[str, Any] = _OWN.__dict__
-    if method not in made:
-        if method not in METHODS:
-            raise InputError(f"optical flow {method!r} is not known; use {' or '.join(METHODS)}")
-        made[method] = _MAKERS[method]()
-    return made[method]
-
-
-def _tvl1() -> Any:
-    if not hasattr(cv2, "optflow"):
-        raise MissingError(
-            "tvl1: this OpenCV has no optflow module; run `pip install opencv-contrib-python-headless`, "
-            "or use dis"
-        )
-    return cv2.optflow.DualTVL1OpticalFlow.create()
+            return tvl1_flow(first, second)
+        return np.asarray(_dis().calc(first, second, None), np.float32)
 
 
 def _dis() -> Any:
-    """At full resolution, with ten rounds of refinement: nearer to the truth than TV-L1 on warped faces, where the
+    """OpenCV's object, one per thread: it keeps buffers between calls.
+
+    At full resolution, with ten rounds of refinement: nearer to the truth than TV-L1 on warped faces, where the
     presets, which stop at half the resolution, are further from it (``bench/flow_features.py --settings``).
     """
+    if "dis" in _OWN.__dict__:
+        return _OWN.dis
     dis = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
     dis.setFinestScale(0)
     dis.setPatchStride(4)
     dis.setVariationalRefinementIterations(10)
+    _OWN.dis = dis
     return dis
-
-
-_MAKERS: Final[dict[str, Callable[[], Any]]] = {"tvl1": _tvl1, "dis": _dis}
 
 
 def flow_image(

@@ -1,35 +1,30 @@
-"""Compiled inner loops of STSTNet's training for many folds at once; see `equime.baselines.fold_batches`.
+"""Compiled loops of STSTNet's training; see `equime.baselines.fold_batches`.
 
-Sixteen channels of a fold lie side by side, then those of the next fold: a *lane* is one channel of one fold. Every
-loop over lanes runs in vector registers, and what it is multiplied with, a value of the image, is the same for all
-lanes. The picture is walked through by pooling windows of 3x3 positions, so that convolution, ReLU, the statistics
-of batch normalisation and the maximum need no memory beyond the window.
+The 16 channels of the three streams lie side by side (two vectors of 8). The picture is walked through in strips of
+three rows, which is what a pooling window covers, so that convolution, ReLU, the statistics of batch normalisation,
+maximum, dropout and averaging never leave the first level of cache. The two inner loops are written as vector code,
+because no compiler keeps twelve sums in registers by itself.
 """
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
-from numba import njit
+from llvmlite import ir  # type: ignore[import-untyped]
+from numba import njit, types
+from numba.extending import intrinsic
 from numpy.typing import NDArray
 
 F32 = NDArray[np.float32]
 F64 = NDArray[np.float64]
 U16 = NDArray[np.uint16]
-I32 = NDArray[np.int32]
 
 CHANNELS: Final = 16
-"""Output channels of a fold's convolution."""
-
-FOLDS: Final = 6
-"""Folds that are trained side by side; fixed, so that the compiler knows all distances in memory."""
-
-LANES: Final = CHANNELS * FOLDS
-"""Channels of all of them."""
+"""Maps of all streams."""
 
 TAPS: Final = 27
-"""3x3 over 3 input channels."""
+"""3x3 over 3 input channels, in the order row, column, channel."""
 
 SIDE: Final = 28
 """Of the image, in pixels."""
@@ -43,18 +38,14 @@ POOLED: Final = 10
 CELLS: Final = 5
 """Side after averaging 2x2."""
 
-_WINDOWS = (
-    11  # the eleventh holds the last row and column, which no pooling window reaches but statistics count
-)
-_PADDED = 36
-
-# Rows of what every lane has, in one array, so that the compiler can see that they do not overlap.
-_FIRST, _SECOND, _BEST, _SIGN, _WHERE, _KEPT = 0, LANES, 2 * LANES, 3 * LANES, 4 * LANES, 5 * LANES
-_OFFSET, _SLOPE, _MEMBER, _D_BIAS = 6 * LANES, 7 * LANES, 8 * LANES, 9 * LANES
-_N_ROWS = 10
-
+_STRIPS = 11  # the eleventh holds the last row, which no pooling window reaches but statistics count
+_ROW = 32 * 3  # a row of the padded image
+_WIDE = 32 * CHANNELS  # a row of values: one position left of the output, 30 inside, one right of it
+_TILE = 6  # positions at a time
+_NINE = 9  # taps of a row of the kernel
+_VECTOR = 8
+_LOW = np.float32(-1e30)
 _ZERO = np.float32(0)
-_OUTSIDE = np.float32(-1e30)  # what a position outside of the output adds to its value before the maximum
 
 _jit = njit(
     cache=True,
@@ -65,211 +56,338 @@ _jit = njit(
 )
 
 
-@_jit
-def _add(out: F32, rows: F32, p: F32, q: F32, r: F32) -> None:  # pragma: no cover
-    """For three rows of lanes, ``out[o] += sum over a, b < 3 of rows[a][b] * (p, q, r)[a][b + o]``.
+class _Vectors:
+    """Vectors of 8 floats while code is generated."""
 
-    The loop that everything waits for: three neighbouring positions of a convolution from three channels and columns,
-    or the gradients of three neighbouring taps from the nine positions of a window.
+    def __init__(self, context: Any, builder: Any, signature: Any, args: Any) -> None:
+        self.builder = builder
+        self.type = ir.VectorType(ir.FloatType(), _VECTOR)
+        self.index = ir.IntType(64)
+        self.args = [
+            context.make_array(kind)(context, builder, value).data if isinstance(kind, types.Array) else value
+            for kind, value in zip(signature.args, args, strict=True)
+        ]
+
+    def _place(self, array: Any, at: Any, offset: int) -> Any:
+        where = self.builder.add(at, ir.Constant(self.index, offset)) if at is not None else None
+        return self.builder.gep(array, [where if at is not None else ir.Constant(self.index, offset)])
+
+    def load(self, array: Any, at: Any, offset: int) -> Any:
+        """Eight values."""
+        place = self.builder.bitcast(self._place(array, at, offset), self.type.as_pointer())
+        return self.builder.load(place, align=4)
+
+    def store(self, value: Any, array: Any, at: Any, offset: int) -> None:
+        place = self.builder.bitcast(self._place(array, at, offset), self.type.as_pointer())
+        self.builder.store(value, place, align=4)
+
+    def every(self, array: Any, at: Any, offset: int) -> Any:
+        """One value eight times."""
+        value = self.builder.load(self._place(array, at, offset))
+        none = ir.Constant(self.type, ir.Undefined)
+        one = self.builder.insert_element(none, value, ir.Constant(ir.IntType(32), 0))
+        zeros = ir.Constant(ir.VectorType(ir.IntType(32), _VECTOR), [0] * _VECTOR)
+        return self.builder.shuffle_vector(one, none, zeros)
+
+    def add_product(self, total: Any, a: Any, b: Any) -> Any:
+        """``total + a * b``, in one rounding where the machine can."""
+        product = self.builder.fmul(a, b, flags=("contract",))
+        return self.builder.fadd(total, product, flags=("contract",))
+
+    def positive(self, value: Any) -> Any:
+        """ReLU."""
+        zero = ir.Constant(self.type, [0.0] * _VECTOR)
+        return self.builder.select(self.builder.fcmp_ordered(">", value, zero), value, zero)
+
+
+def _convolve_six_code(typing: Any, image: Any, at: Any, weights: Any, bias: Any, out: Any, to: Any) -> Any:
+    """ReLU of the convolution at six neighbouring positions, all 16 channels.
+
+    Args:
+        typing: numba's.
+        image: padded, flat; ``at`` the upper left tap of the first position.
+        weights: (27 * 16).
+        bias: (16).
+        out: receives 6 * 16 values from ``to`` on.
     """
-    p0, p1, p2, p3, p4 = p[0], p[1], p[2], p[3], p[4]
-    q0, q1, q2, q3, q4 = q[0], q[1], q[2], q[3], q[4]
-    r0, r1, r2, r3, r4 = r[0], r[1], r[2], r[3], r[4]
-    for lane in range(LANES):
-        a, b, c = rows[lane], rows[LANES + lane], rows[2 * LANES + lane]
-        d, e, f = rows[3 * LANES + lane], rows[4 * LANES + lane], rows[5 * LANES + lane]
-        g, h, i = rows[6 * LANES + lane], rows[7 * LANES + lane], rows[8 * LANES + lane]
-        out[lane] += a * p0 + b * p1 + c * p2 + d * q0 + e * q1 + f * q2 + g * r0 + h * r1 + i * r2
-        out[LANES + lane] += a * p1 + b * p2 + c * p3 + d * q1 + e * q2 + f * q3 + g * r1 + h * r2 + i * r3
-        out[2 * LANES + lane] += (
-            a * p2 + b * p3 + c * p4 + d * q2 + e * q3 + f * q4 + g * r2 + h * r3 + i * r4
-        )
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        v = _Vectors(context, builder, signature, args)
+        image, at, weights, bias, out, to = v.args
+        halves = range(0, CHANNELS, _VECTOR)
+        sums = {(x, half): v.load(bias, None, half) for x in range(_TILE) for half in halves}
+        for tap in range(TAPS):
+            kernel = {half: v.load(weights, None, tap * CHANNELS + half) for half in halves}
+            for x in range(_TILE):
+                pixel = v.every(image, at, tap // _NINE * _ROW + 3 * x + tap % _NINE)
+                for half in halves:
+                    sums[x, half] = v.add_product(sums[x, half], kernel[half], pixel)
+        for (x, half), total in sums.items():
+            v.store(v.positive(total), out, to, x * CHANNELS + half)
+        return context.get_dummy_value()
+
+    return types.void(image, types.intp, weights, bias, out, types.intp), generate
 
 
-@_jit
-def _convolve(
-    padded: F32, i: int, j: int, weights: F32, bias: F32, z: F32, outside: F32
-) -> None:  # pragma: no cover
-    """Values (3, 3 * LANES) at the positions of window (i, j).
+_convolve_six: Any = intrinsic(_convolve_six_code)
 
-    Outside of the output it is -1, which no ReLU passes, and ``outside`` (9) is `_OUTSIDE` instead of 0.
+
+def _collect_row_code(typing: Any, grad: Any, start: Any, image: Any, at: Any, own: Any, to: Any) -> Any:
+    """Add a row of 30 positions to the gradient of nine taps of the kernel's row, 8 channels.
+
+    Args:
+        typing: numba's.
+        grad: of the values; ``start`` the first position's first channel.
+        image: padded, flat; ``at`` the first tap of the first position.
+        own: gradient of the weights; ``to`` the first tap's first channel.
     """
-    for ty in range(3):
-        y = 3 * i + ty
-        for tx in range(3):
-            for lane in range(LANES):
-                z[ty, tx * LANES + lane] = bias[lane]
-        if 1 <= y <= OUT:
-            for dy in range(3):
-                rows = padded[y + dy]
-                _add(
-                    z[ty],
-                    weights[dy],
-                    rows[0, 3 * j : 3 * j + 5],
-                    rows[1, 3 * j : 3 * j + 5],
-                    rows[2, 3 * j : 3 * j + 5],
-                )
-        for tx in range(3):
-            x = 3 * j + tx
-            inside = 1 <= y <= OUT and 1 <= x <= OUT
-            outside[3 * ty + tx] = _ZERO if inside else _OUTSIDE
-            if not inside:
-                for lane in range(LANES):
-                    z[ty, tx * LANES + lane] = -1
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        v = _Vectors(context, builder, signature, args)
+        grad, start, image, at, own, to = v.args
+        sums = [v.load(own, to, k * CHANNELS) for k in range(_NINE)]
+        for x in range(OUT):
+            g = v.load(grad, start, x * CHANNELS)
+            sums = [v.add_product(sums[k], g, v.every(image, at, 3 * x + k)) for k in range(_NINE)]
+        for k, total in enumerate(sums):
+            v.store(total, own, to, k * CHANNELS)
+        return context.get_dummy_value()
+
+    return types.void(grad, types.intp, image, types.intp, own, types.intp), generate
+
+
+_collect_row: Any = intrinsic(_collect_row_code)
+
+
+def _add_peak_code(typing: Any, values: Any, at: Any, sign: Any, low: Any, peak: Any, grad: Any) -> Any:
+    """Add a gradient where the maximum of a window is: at the first of equal ones, as torch does.
+
+    Args:
+        typing: numba's.
+        values: three rows; ``at`` the window's first value.
+        sign: (16).
+        low: (9) added to the values; shuts out what lies outside of the output.
+        peak: (16) gradient of the maximum.
+        grad: three rows.
+    """
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        v = _Vectors(context, builder, signature, args)
+        values, at, sign, low, peak, grad = v.args
+        places = [t // 3 * _WIDE + t % 3 * CHANNELS for t in range(9)]
+        for half in range(0, CHANNELS, _VECTOR):
+            signs, added = v.load(sign, None, half), v.load(peak, None, half)
+            signed = [builder.fmul(v.load(values, at, place + half), signs) for place in places]
+            signed = [builder.fadd(value, v.every(low, None, t)) for t, value in enumerate(signed)]
+            best = signed[0]
+            for value in signed[1:]:
+                best = builder.select(builder.fcmp_ordered(">", value, best), value, best)
+            # Where the largest value is 0, or the smallest, the ReLU lets nothing through.
+            active = builder.fcmp_ordered("!=", best, ir.Constant(v.type, [0.0] * _VECTOR))
+            left = builder.select(active, added, ir.Constant(v.type, [0.0] * _VECTOR))
+            for value, place in zip(signed, places, strict=True):
+                here = builder.fcmp_ordered("==", value, best)
+                share = builder.select(here, left, ir.Constant(v.type, [0.0] * _VECTOR))
+                left = builder.select(here, ir.Constant(v.type, [0.0] * _VECTOR), left)
+                v.store(builder.fadd(v.load(grad, at, place + half), share), grad, at, place + half)
+        return context.get_dummy_value()
+
+    return types.void(values, types.intp, sign, low, peak, grad), generate
+
+
+_add_peak: Any = intrinsic(_add_peak_code)
 
 
 @_jit
-def _count(z: F32, outside: F32, state: F32) -> None:  # pragma: no cover
-    """Add a window to the sums, and find its maximum."""
-    for lane in range(LANES):
-        first, second, best = state[_FIRST + lane], state[_SECOND + lane], _OUTSIDE
-        for t in range(9):
-            r = z[t * LANES + lane] if z[t * LANES + lane] > 0 else _ZERO
-            first += r
-            second += r * r
-            value = r * state[_SIGN + lane] + outside[t]
-            best = value if value > best else best
-        state[_FIRST + lane] = first
-        state[_SECOND + lane] = second
-        state[_BEST + lane] = best
+def _pad(image: F32, padded: F32) -> None:  # pragma: no cover
+    """Put an image (28, 84) into the middle of zeros (32, 96), scaled from 0..1 to 0..255."""
+    for y in range(SIDE):
+        for x in range(3 * SIDE):
+            padded[y + 2, x + 6] = np.float32(255) * image[y, x]
 
 
 @_jit
-def _keep(bits: U16, window: int, state: F32) -> None:  # pragma: no cover
-    """What dropout keeps of a window: 0 or 1 per lane, from a word per fold."""
-    for f in range(FOLDS):
-        word = np.int32(bits[f, window])
-        for c in range(CHANNELS):
-            state[_KEPT + f * CHANNELS + c] = np.float32((word >> np.int32(c)) & np.int32(1))
+def _strip(padded: F32, i: int, weights: F32, bias: F32, values: F32) -> None:  # pragma: no cover
+    """Values (3 * _WIDE) of the rows 3i - 1 to 3i + 1."""
+    for t in range(3):
+        y = 3 * i - 1 + t
+        if 0 <= y < OUT:
+            for x in range(0, OUT, _TILE):
+                _convolve_six(padded, y * _ROW + 3 * x, weights, bias, values, t * _WIDE + (x + 1) * CHANNELS)
 
 
 @_jit
-def _pool(state: F32, pooled: F32, kept: F32) -> None:  # pragma: no cover
-    """Add what is kept of a window to its cell."""
-    for lane in range(LANES):
-        pooled[lane] += state[_KEPT + lane] * state[_BEST + lane] * state[_SIGN + lane]
-        kept[lane] += state[_KEPT + lane]
+def _rows_inside(i: int) -> tuple[int, int]:  # pragma: no cover
+    """First row of a strip that is inside of the output, and the one behind the last."""
+    return (1 if i == 0 else 0), (1 if i == _STRIPS - 1 else 3)
+
+
+@_jit
+def _count(row: F32, sums: F32) -> None:  # pragma: no cover
+    """Add a row's values and their squares."""
+    for e in range(CHANNELS, (OUT + 1) * CHANNELS):
+        sums[e] += row[e]
+        sums[_WIDE + e] += row[e] * row[e]
+
+
+@_jit
+def _top(values: F32, sign: F32, low: F32, best: F32) -> None:  # pragma: no cover
+    """Largest value of each column of a strip; ``low`` (3) shuts out rows outside of the output."""
+    for e in range(_WIDE):
+        top = _LOW
+        for t in range(3):
+            value = values[t * _WIDE + e] * sign[e] + low[t]
+            top = value if value > top else top
+        best[e] = top
+
+
+@_jit
+def _pool(best: F32, sign: F32, word: int, pooled: F32, kept: F32) -> None:  # pragma: no cover
+    """Add what dropout keeps of a window's maximum to its cell."""
+    for c in range(CHANNELS):
+        a = best[c] if best[c] > best[CHANNELS + c] else best[CHANNELS + c]
+        b = best[2 * CHANNELS + c]
+        keep = np.float32((np.int32(word) >> np.int32(c)) & np.int32(1))
+        pooled[c] += keep * sign[c] * (a if a > b else b)
+        kept[c] += keep
+
+
+@_jit
+def _tiled(row: F32) -> F32:  # pragma: no cover
+    """16 values once per position of a row."""
+    wide = np.zeros(_WIDE, np.float32)
+    for e in range(_WIDE):
+        wide[e] = row[e % CHANNELS]
+    return wide
 
 
 @_jit
 def forward(
-    images: F32, bits: U16, member: F32, weights: F32, lanes: F32, pooled: F32, kept: F32, sums: F64
+    images: F32, words: U16, weights: F32, channels: F32, pooled: F32, kept: F32, sums: F64
 ) -> None:  # pragma: no cover
     """Convolution, ReLU, maximum, dropout and averaging of a batch; and the sums that normalisation needs.
 
     Args:
-        images: (U, 28, 3, 28) all images that are in the batch of some fold: row, channel, column.
-        bits: (U, FOLDS, 100) words of 16 bits, what dropout keeps at each pooled position.
-        member: (U, LANES) 1 where the image is in the batch of the lane's fold, else 0.
-        weights: (3, 9 * LANES), a row of lanes per tap: by the tap's row; then channel, column.
-        lanes: (2, LANES) bias; and sign of the normalisation's factor: where it is negative, the maximum of the
+        images: (B, 28, 84) rows of pixels, channels last, 0..1.
+        words: (B, 100), of 16 bits: which channels dropout keeps at each pooled position.
+        weights: (27 * 16).
+        channels: (2, 16) bias; and sign of the normalisation's factor: where it is negative, the maximum of the
             normalised value is the minimum of the ReLU.
-        pooled: (U, 25, LANES) out: sum over each cell of what is kept of the maxima.
-        kept: (U, 25, LANES) out: how many are kept.
-        sums: (2, LANES) out: sums of the ReLU and of its square over all positions.
+        pooled: (B, 25, 16) out: sum over each cell of what is kept of the maxima.
+        kept: (B, 25, 16) out: how many are kept.
+        sums: (2, 16) out: of the ReLU and of its square over all positions.
     """
-    padded = np.zeros((_PADDED, 3, _PADDED), np.float32)
-    outside = np.zeros(9, np.float32)
-    z, state = np.zeros((3, 3 * LANES), np.float32), np.zeros(_N_ROWS * LANES, np.float32)
-    bias = lanes[0]
-    state[_SIGN : _SIGN + LANES] = lanes[1]
-    sums[:] = 0
+    padded, low = np.zeros((32, _ROW), np.float32), np.zeros(3, np.float32)
+    values, best, own = (
+        np.zeros(3 * _WIDE, np.float32),
+        np.zeros(_WIDE, np.float32),
+        np.zeros(2 * _WIDE, np.float32),
+    )
+    weights, bias, sign = weights.copy(), channels[0].copy(), _tiled(channels[1])
     pooled[:] = 0
     kept[:] = 0
+    sums[:] = 0
     for s in range(images.shape[0]):
-        padded[3 : 3 + SIDE, :, 3 : 3 + SIDE] = images[s]
-        state[: 2 * LANES] = 0
-        for i in range(_WINDOWS):
-            for j in range(_WINDOWS):
-                _convolve(padded, i, j, weights, bias, z, outside)
-                _count(z.reshape(-1), outside, state)
-                if i < POOLED and j < POOLED:
-                    _keep(bits[s], i * POOLED + j, state)
+        _pad(images[s], padded)
+        own[:] = 0
+        for i in range(_STRIPS):
+            _strip(padded.reshape(-1), i, weights, bias, values)
+            first, last = _rows_inside(i)
+            for t in range(first, last):
+                _count(values[t * _WIDE : (t + 1) * _WIDE], own)
+            if i < POOLED:
+                low[0] = _LOW if i == 0 else _ZERO
+                _top(values, sign, low, best)
+                best[:CHANNELS] = _LOW
+                for j in range(POOLED):
                     cell = (i // 2) * CELLS + j // 2
-                    _pool(state, pooled[s, cell], kept[s, cell])
-        for lane in range(LANES):
-            sums[0, lane] += member[s, lane] * state[_FIRST + lane]
-            sums[1, lane] += member[s, lane] * state[_SECOND + lane]
+                    window = best[3 * j * CHANNELS : 3 * (j + 1) * CHANNELS]
+                    _pool(window, sign, words[s, i * POOLED + j], pooled[s, cell], kept[s, cell])
+        for k in range(2):
+            for x in range(1, OUT + 1):
+                for c in range(CHANNELS):
+                    sums[k, c] += own[k * _WIDE + x * CHANNELS + c]
 
 
 @_jit
-def _grade(z: F32, outside: F32, through: F32, state: F32, grad: F32) -> None:  # pragma: no cover
-    """Gradient (9 * LANES) at the positions of a window, before the ReLU.
-
-    What comes through the maximum goes to the first of equal ones, as in torch.
-    """
-    for lane in range(LANES):
-        best, where = _OUTSIDE, _ZERO
-        for t in range(9):
-            r = z[t * LANES + lane] if z[t * LANES + lane] > 0 else _ZERO
-            value = r * state[_SIGN + lane] + outside[t]
-            where = np.float32(t) if value > best else where
-            best = value if value > best else best
-        peak = state[_KEPT + lane] * through[lane]
-        total = _ZERO
-        for t in range(9):
-            g = state[_OFFSET + lane] + state[_SLOPE + lane] * z[t * LANES + lane]
-            g += peak if where == np.float32(t) else _ZERO
-            g = g * state[_MEMBER + lane] if z[t * LANES + lane] > 0 else _ZERO
-            grad[t * LANES + lane] = g
-            total += g
-        state[_D_BIAS + lane] += total
+def _grade(row: F32, lines: F32, grad: F32) -> None:  # pragma: no cover
+    """Gradient of a row by way of the statistics; 0 where the ReLU is not active."""
+    for e in range(CHANNELS, (OUT + 1) * CHANNELS):
+        g = lines[e] + lines[_WIDE + e] * row[e]
+        grad[e] = g if row[e] > 0 else _ZERO
 
 
 @_jit
-def _collect(padded: F32, i: int, j: int, grad: F32, own: F32) -> None:  # pragma: no cover
-    """Add window (i, j) to the gradient of the weights (9, 3 * LANES)."""
-    x = 3 * j
+def _through(word: int, gradient: F32, peak: F32) -> None:  # pragma: no cover
+    """What dropout lets through of a cell's gradient (16)."""
+    for c in range(CHANNELS):
+        peak[c] = gradient[c] * np.float32((np.int32(word) >> np.int32(c)) & np.int32(1))
+
+
+@_jit
+def _peaks(
+    values: F32, i: int, words: U16, through: F32, sign: F32, low: F32, peak: F32, grad: F32
+) -> None:  # pragma: no cover
+    """Add what comes through the ten windows of strip i."""
+    for j in range(POOLED):
+        for t in range(9):
+            low[t] = _LOW if (i == 0 and t < 3) or (j == 0 and t % 3 == 0) else _ZERO
+        _through(words[i * POOLED + j], through[(i // 2) * CELLS + j // 2], peak)
+        _add_peak(values, 3 * j * CHANNELS, sign, low, peak, grad)
+
+
+@_jit
+def _collect(padded: F32, y: int, grad: F32, start: int, own: F32, total: F32) -> None:  # pragma: no cover
+    """Add row y, whose gradient begins at ``start``, to the gradients of the weights and of the bias."""
+    row = grad[start : start + _WIDE]
+    for e in range(CHANNELS, (OUT + 1) * CHANNELS):
+        total[e] += row[e]
     for dy in range(3):
-        y = 3 * i + dy
-        for c in range(3):
-            _add(
-                own[3 * dy + c],
-                grad,
-                padded[y, c, x : x + 5],
-                padded[y + 1, c, x : x + 5],
-                padded[y + 2, c, x : x + 5],
-            )
+        for half in range(0, CHANNELS, _VECTOR):
+            _collect_row(row, CHANNELS + half, padded, (y + dy) * _ROW, own, dy * _NINE * CHANNELS + half)
 
 
 @_jit
 def backward(
-    images: F32, bits: U16, member: F32, weights: F32, lanes: F32, through: F32, gradient: F32
+    images: F32, words: U16, weights: F32, channels: F32, through: F32, gradient: F32
 ) -> None:  # pragma: no cover
     """Gradients of the convolution.
 
     Args:
-        images, bits, member, weights: as `forward`.
-        lanes: (4, LANES) bias; sign; offset and slope: the gradient of every active ReLU is ``offset + slope *
+        images, words, weights: as `forward`.
+        channels: (4, 16) bias; sign; offset and slope: the gradient of every active ReLU is ``offset + slope *
             value``, by way of the statistics.
-        through: (U, 25, LANES) gradient of each kept maximum of a cell.
-        gradient: (10, 3 * LANES) out: of the weights, then of the bias (the first third of the last row).
+        through: (B, 25, 16) gradient of each kept maximum of a cell.
+        gradient: (28, 16) out: of the weights, then of the bias.
     """
-    padded = np.zeros((_PADDED, 3, _PADDED), np.float32)
-    outside, nothing = np.zeros(9, np.float32), np.zeros(LANES, np.float32)
-    z, grad = np.zeros((3, 3 * LANES), np.float32), np.zeros(9 * LANES, np.float32)
-    state, own = np.zeros(_N_ROWS * LANES, np.float32), np.zeros((9, 3 * LANES), np.float32)
-    bias = lanes[0]
-    state[_SIGN : _SIGN + LANES] = lanes[1]
-    state[_OFFSET : _OFFSET + LANES] = lanes[2]
-    state[_SLOPE : _SLOPE + LANES] = lanes[3]
+    padded, low, peak = (
+        np.zeros((32, _ROW), np.float32),
+        np.zeros(9, np.float32),
+        np.zeros(CHANNELS, np.float32),
+    )
+    values, grad = np.zeros(3 * _WIDE, np.float32), np.zeros(3 * _WIDE, np.float32)
+    own, total = np.zeros(TAPS * CHANNELS, np.float32), np.zeros(_WIDE, np.float32)
+    weights, bias, sign = weights.copy(), channels[0].copy(), _tiled(channels[1])
+    lines = np.zeros(2 * _WIDE, np.float32)
+    lines[:_WIDE], lines[_WIDE:] = _tiled(channels[2]), _tiled(channels[3])
     gradient[:] = 0
     for s in range(images.shape[0]):
-        padded[3 : 3 + SIDE, :, 3 : 3 + SIDE] = images[s]
+        _pad(images[s], padded)
+        flat = padded.reshape(-1)
         own[:] = 0
-        state[_D_BIAS : _D_BIAS + LANES] = 0
-        state[_MEMBER : _MEMBER + LANES] = member[s]
-        for i in range(_WINDOWS):
-            for j in range(_WINDOWS):
-                _convolve(padded, i, j, weights, bias, z, outside)
-                if i < POOLED and j < POOLED:
-                    _keep(bits[s], i * POOLED + j, state)
-                    _grade(z.reshape(-1), outside, through[s, (i // 2) * CELLS + j // 2], state, grad)
-                else:
-                    _grade(z.reshape(-1), outside, nothing, state, grad)
-                _collect(padded, i, j, grad, own)
-        for k in range(9):
-            for lane in range(3 * LANES):
-                gradient[k, lane] += own[k, lane]
-        for lane in range(LANES):
-            gradient[9, lane] += state[_D_BIAS + lane]
+        total[:] = 0
+        for i in range(_STRIPS):
+            _strip(flat, i, weights, bias, values)
+            first, last = _rows_inside(i)
+            for t in range(first, last):
+                _grade(values[t * _WIDE : (t + 1) * _WIDE], lines, grad[t * _WIDE : (t + 1) * _WIDE])
+            if i < POOLED:
+                _peaks(values, i, words[s], through[s], sign, low, peak, grad)
+            for t in range(first, last):
+                _collect(flat, 3 * i - 1 + t, grad, t * _WIDE, own, total)
+        for k in range(TAPS):
+            for c in range(CHANNELS):
+                gradient[k, c] += own[k * CHANNELS + c]
+        for x in range(1, OUT + 1):
+            for c in range(CHANNELS):
+                gradient[TAPS, c] += total[x * CHANNELS + c]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import sys
 from collections.abc import Sequence
@@ -12,6 +13,12 @@ import typer
 from equime.errors import EquimeError
 
 INTERRUPTED: Final = 130
+
+MODULES: Final = (
+    "attributes", "audit", "benchmark", "corpus", "evaluate", "generate", "inspect", "model", "pairs", "predict",
+    "spot", "train", "weights",
+)  # fmt: skip
+"""Modules of the commands."""
 
 app = typer.Typer(
     name="equime",
@@ -71,6 +78,8 @@ def _unexpected(error: Exception) -> str:
 
 def _register() -> None:
     """Import the modules that add their commands to `app`."""
+    for name in MODULES:
+        importlib.import_module(f"equime.cli.{name}")
 
 
 def _show_version(value: bool) -> None:
