@@ -122,6 +122,7 @@ class CodedInfo(Record, frozen=True, omit_defaults=True):
         root: folder that the clips' files are relative to: absolute, or relative to this file's folder.
         licence: of the clips, in words; "unknown" where nobody said.
         synthetic: whether the clips were generated. Figures on synthetic clips are called so everywhere.
+        cropped: whether the frames are face crops already; features then do not look for a face in them.
         findings: what the reader noticed.
         config: how it was asked for.
         provenance: what wrote it.
@@ -132,6 +133,7 @@ class CodedInfo(Record, frozen=True, omit_defaults=True):
     root: str
     licence: str = "unknown"
     synthetic: bool = False
+    cropped: bool = False
     findings: tuple[Finding, ...] = ()
     config: dict[str, str | int | float | bool] = msgspec.field(default_factory=dict)
     provenance: Provenance | None = None

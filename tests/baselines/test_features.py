@@ -452,3 +452,33 @@ def test_options_are_checked() -> None:
     ):
         with pytest.raises(InputError, match="features: "):
             FeatureOptions.of(values)
+
+
+def test_a_set_of_face_crops_is_not_cropped_again(tmp_path: Path) -> None:
+    """No face is in these pictures, so that looking for one would drop the clip."""
+    random = np.random.default_rng(3)
+    folder = tmp_path / "pair"
+    folder.mkdir()
+    base = cv2.GaussianBlur(random.uniform(0, 255, (48, 40)).astype(np.float32), (0, 0), 2)
+    for i in (1, 2):
+        cv2.imwrite(str(folder / f"{i}.png"), np.roll(base, i, 1).astype(np.uint8))
+    clip = CodedClip(
+        clip_id="a",
+        corpus="made",
+        subject_id="1",
+        name="pair",
+        fps=1.0,
+        file="pair",
+        onset=1,
+        apex=2,
+        offset=2,
+    )
+    for cropped in (True, False):
+        info = CodedInfo(format_version=1, corpus="made", root=str(tmp_path), cropped=cropped)
+        data = CodedSet(info, tmp_path, (clip,))
+        if cropped:
+            samples, _ = build(data, [FLOW28], options=FeatureOptions(crop="face", method="dis"))
+            assert len(samples) == 1
+        else:
+            with pytest.raises(InputError, match="face"):
+                build(data, [FLOW28], options=FeatureOptions(crop="face", method="dis"))

@@ -30,7 +30,8 @@ class FeatureOptions:
 
     Attributes:
         method: of the flow: "tvl1", or "dis", which is many times faster (see `equime.baselines.flow`).
-        crop: one of `equime.baselines.crops.CROPS`; "none" for corpora that come cropped.
+        crop: one of `equime.baselines.crops.CROPS`; "none" for corpora that come cropped. Sets that say so themselves
+            (`CodedInfo.cropped`: training pairs) are never cropped again.
         head_motion: "remove" takes a similarity fitted to the steady parts of the face off the flow.
         apex: "coded" (where none is coded, or it lies outside of onset and offset: spotted), "spotted" always,
             "middle" between onset and offset.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -85,8 +86,9 @@ def _jobs(sets: Sequence[CodedSet], options: FeatureOptions) -> tuple[list[ClipJ
     jobs, synthetic = [], []
     for data in sets:
         uses = Counter(clip.file for clip in data.clips)
+        theirs = replace(options, crop="none") if data.info.cropped else options
         for clip in data.clips:
-            jobs.append(ClipJob(clip, str(data.path_of(clip)), options, shared=uses[clip.file] > 1))
+            jobs.append(ClipJob(clip, str(data.path_of(clip)), theirs, shared=uses[clip.file] > 1))
             synthetic.append(data.info.synthetic)
     return jobs, np.array(synthetic, np.bool_)
 

@@ -185,6 +185,7 @@ def _card(
     about = recogniser.about
     people = len({samples.clips[i].person for i in rows})
     said = f"{training.training}; " if training.training else ""
+    averaged = f", {training.seeds} trainings averaged" if training.seeds > 1 else ""
     return Card(
         name=training.name,
         model=training.model,
@@ -193,7 +194,7 @@ def _card(
         input_kind=about.input.kind,
         input_px=about.input.size_px,
         input_frames=about.input.n_frames,
-        training=f"{said}{len(rows)} clips of {people} people, {training.seeds} trainings averaged",
+        training=f"{said}{len(rows)} clips of {people} people{averaged}",
         command=training.command,
         seed=0,
         n_parameters=sum(a.size for a in fitted.tensors().values() if np.issubdtype(a.dtype, np.floating)),

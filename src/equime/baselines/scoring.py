@@ -74,8 +74,7 @@ def score(
     write_predictions(outcome, config.outputs, file)
     about = lookup("model", card.model)().about
     result = ModelResult(
-        arm="", model=card.name, title=about.title, source=about.source, differs=card.training,
-        n_parameters=card.n_parameters, options=dict(card.options), seeds=(card.seed,), n_folds=1,
+        arm="", model=card.name, title=about.title, source=about.source, differs=about.differs, options=dict(card.options), seeds=(card.seed,), n_folds=1,
         parts=parts_of(outcome, config), confusion=confusion_of(outcome),
         predictions=file.relative_to(out).as_posix(), findings=pool.findings,
     )  # fmt: skip

@@ -222,6 +222,7 @@ def _write(out: Path, n: int, seats: list[Seat], recipe: Recipe, seed: int, lost
         root=".",
         licence="; ".join(sorted({seat.face.licence for seat in seats})),
         synthetic=True,
+        cropped=recipe.crop.on,
         findings=_findings(lost),
         config={
             "n": n,

@@ -58,8 +58,10 @@ class FlowCnn(TorchRecogniser):
             layers |= {
                 f"conv{i}": nn.Conv2d(inside, i * width, 3, padding=1),
                 f"bn{i}": nn.BatchNorm2d(i * width),
+                f"pool{i}": nn.MaxPool2d(
+                    2
+                ),  # before the ReLU, which comes to the same and has a quarter left to do
                 f"relu{i}": nn.ReLU(),
-                f"pool{i}": nn.MaxPool2d(2),
             }
             inside = i * width
         layers |= {"flatten": nn.Flatten(), "dropout": nn.Dropout(float(options["dropout"]))}
