@@ -67,7 +67,7 @@ def test_one_line_from_flow_folders_to_a_table(
         "svm_linear", "svm_linear on casme2", "svm_linear on samm", "svm_linear on smic",
     ]  # fmt: skip
     assert "36 clips of 6 people" in lines[0]
-    assert "svm_linear, seed 1: 6 folds" in err
+    assert "svm_linear, seed 0: 6 folds" in err
     code, _, err = typed(capsys, "loso_three", out, *data, "--models", "svm_linear", "--seeds", "2", "--json")
     assert code == 0
     assert "seed" not in err

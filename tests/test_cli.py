@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from pathlib import Path
 
@@ -184,6 +185,9 @@ def test_demo_says_what_it_relaxes_and_leaves_a_contact_sheet(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(demo, "N_DRAWN", 1)
+    monkeypatch.setattr(
+        demo.drawn_face, "save_default_faces", functools.partial(save_default_faces, size_px=320)
+    )
     out = tmp_path / "demo"
     arguments = [
         "demo",

@@ -110,7 +110,7 @@ def test_learns_a_dozen_by_heart(key: str) -> None:
 @pytest.mark.parametrize("key", KEYS)
 def test_twice_the_same(key: str) -> None:
     x, y = samples()
-    options = SMALL.get(key, {}) | {"epochs": 2, "batch_size": 8}
+    options = SMALL.get(key, {}) | {"epochs": 1, "batch_size": 6}
     first, second = (model(key).fit(x, y, [np.arange(12)], options=options)[0].tensors() for _ in range(2))
     assert all(np.array_equal(array, second[name]) for name, array in first.items())
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import platform
 from concurrent.futures import ThreadPoolExecutor
 
 import cv2
@@ -13,13 +12,9 @@ from numpy.typing import NDArray
 from equime.baselines import tvl1
 from equime.baselines.flow import one_thread
 from equime.seeding import stream
-from tests.baselines.test_flow import bump, moved, texture
+from tests.baselines.test_flow import bump, moved, same_arithmetic, texture
 
 U8 = NDArray[np.uint8]
-
-same_arithmetic = pytest.mark.skipif(
-    platform.machine() not in ("x86_64", "AMD64"), reason="OpenCV may be built with fused products here"
-)
 
 
 def pair_of(height: int, width: int, seed: int, noise: float = 4.0) -> tuple[U8, U8]:

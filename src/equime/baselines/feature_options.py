@@ -29,7 +29,7 @@ class FeatureOptions:
     """Settings of the features; the defaults are those of the published flow folders, as far as they are known.
 
     Attributes:
-        method: of the flow: "tvl1", or "dis", which is many times faster (see `equime.baselines.flow`).
+        method: of the flow: "tvl1", or "dis", which is about 3 times faster (see `equime.baselines.flow`).
         crop: one of `equime.baselines.crops.CROPS`; "none" for corpora that come cropped. Sets that say so themselves
             (`CodedInfo.cropped`: training pairs) are never cropped again.
         head_motion: "remove" takes a similarity fitted to the steady parts of the face off the flow.
