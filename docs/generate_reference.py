@@ -82,14 +82,21 @@ def cli_page() -> str:
 
 
 def commands() -> dict[str, Any]:
-    """Commands of `equime` by name, in the order of its help."""
+    """Commands of `equime` by name, in the order of its help (whichever module was imported first here)."""
     cli._register()
     group: Any = typer.main.get_command(cli.app)
     found = {}
-    for name, command in group.commands.items():
+    for name, command in sorted(group.commands.items(), key=lambda item: _place(item[1])):
         inner = getattr(command, "commands", None)
         found |= {name: command} if inner is None else {f"{name} {sub}": c for sub, c in inner.items()}
     return found
+
+
+def _place(command: Any) -> int:
+    """Of the module that a command, or the first of a group, is from."""
+    first = next(iter(getattr(command, "commands", {"": command}).values()))
+    module = inspect.unwrap(first.callback).__module__
+    return cli.MODULES.index(module.rpartition(".")[2])
 
 
 def _command(name: str, command: Any) -> str:

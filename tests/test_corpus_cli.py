@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 
-import equime.cli.corpus  # noqa: F401
 from equime.cli import app
 from equime.coded import CodedInfo, CodedSet, read_set
 from equime.registry import CORPORA

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from equime.cli import app, pairs  # noqa: F401
+from equime.cli import app
 from equime.coded import read_set
 
 SMALL = ["--set", "resolution.face_px=[60, 70]", "--workers", "0"]

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from equime.baselines.shipped import Card, save_shipped
-from equime.cli import app, predict  # noqa: F401
+from equime.cli import app
 from equime.dataset import Dataset
 from tests.baselines.test_predict import FakeFitted, card
 

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-import equime.cli.spot  # noqa: F401 (registers the commands)
 from equime.baselines import spotting
 from equime.baselines.spotting_signal import FaceSignal
 from equime.cli import app
