@@ -241,7 +241,7 @@ def after_tutorial(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.xdist_group("tutorial")
 def test_tutorial(after_tutorial: Path) -> None:
     assert (after_tutorial / "my_dataset" / "reports" / "preview.png").is_file()
-    assert len(list((after_tutorial / "my_dataset").glob("*/*.mp4"))) == 15
+    assert len(list((after_tutorial / "my_dataset").glob("*/*.mp4"))) == 9
     assert len(list((after_tutorial / "in_parts").glob("*/*.mp4"))) == 6
 
 
