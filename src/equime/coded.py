@@ -221,7 +221,7 @@ def of_dataset(path: Path) -> CodedSet:
                 onset=timing.onset_frame if timing else None, apex=timing.apex_frame if timing else None,
                 offset=timing.offset_frame if timing else None,
                 emotion=spec.emotion, label=three_of(spec.emotion),
-                aus=tuple(code for peak in spec.aus for code in _codes(peak.au, peak.left, peak.right)),
+                aus=tuple(code for peak in spec.aus for code in codes_of(peak.au, peak.left, peak.right)),
             )
         )  # fmt: skip
     if not clips:
@@ -230,7 +230,8 @@ def of_dataset(path: Path) -> CodedSet:
     return CodedSet(info, path.resolve(), tuple(clips))
 
 
-def _codes(au: int, left: float, right: float) -> list[AuCode]:
+def codes_of(au: int, left: float, right: float) -> list[AuCode]:
+    """An AU with these peak intensities (0..5): one code where the letters of both sides agree, else one per side."""
     from equime.action_units import letter  # noqa: PLC0415
 
     if letter(left) == letter(right):

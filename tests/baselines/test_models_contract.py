@@ -46,8 +46,7 @@ def small_input(wanted: Input) -> Any:
     }  # fmt: skip
     if wanted.kind in shapes:
         return random.integers(1, 256, (N, *shapes[wanted.kind]), dtype=np.uint8)
-    shape = (64,) if wanted.kind == "lbp_top" else (wanted.size_px, wanted.size_px, 3)
-    return random.random((N, *shape)).astype(np.float32)
+    return random.random((N, wanted.size_px, wanted.size_px, 3)).astype(np.float32)
 
 
 def small_backbones(patch: pytest.MonkeyPatch) -> None:

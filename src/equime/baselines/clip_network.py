@@ -12,7 +12,9 @@ from numpy.typing import NDArray
 from equime.baselines.recogniser import Options
 from equime.baselines.torch_fit import TorchRecogniser
 from equime.errors import InputError, MissingError
-from equime.torch_env import load_tensors, torch
+from equime.torch_env import load, load_tensors, torch
+
+Scale = tuple[tuple[float, float, float], tuple[float, float, float]]
 
 LENGTH_SHORTCUT: Final = (
     "a clip's length betrays where it comes from (MiE-X: 2 frames, CASME II: 61 in the median, synthetic clips fill "
@@ -79,6 +81,27 @@ class ClipRecogniser(TorchRecogniser):
         trained = [p for p in network.parameters() if p.requires_grad]
         make = kinds[str(options["optimiser"])]
         return make(trained, lr=options["lr"], weight_decay=options["weight_decay"]), None
+
+
+def torchvision_network(name: str, last: str, n_outputs: int, options: Options, scale: Scale) -> Any:
+    """A video network of torchvision behind colour clips, with an output layer of its own.
+
+    Args:
+        name: in ``torchvision.models.video``.
+        last: name of its output layer, which is replaced.
+        n_outputs: of the new one.
+        options: ``weights`` (a local file, "" for none), ``n_frames``, ``size_px``.
+        scale: mean and standard deviation of the channels that its published weights expect.
+    """
+    from equime.baselines import clip_layers as layers  # noqa: PLC0415
+
+    network = getattr(load("torchvision.models.video"), name)(weights=None)
+    if options["weights"]:
+        load_weights(network, str(options["weights"]), f"{last}.")
+    width = getattr(network, last).in_features
+    setattr(network, last, layers.nn.Identity())
+    front = layers.RgbFront(int(options["n_frames"]), int(options["size_px"]), *scale)
+    return layers.ClipNetwork(front, network, layers.nn.Linear(width, n_outputs))
 
 
 def load_weights(network: Any, file: str, output_layer: str) -> None:

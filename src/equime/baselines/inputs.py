@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from equime.coded import THREE, CodedClip
 from equime.errors import InputError
 
-Kind = Literal["flow", "clip", "frame", "rgb_clip", "dynamic", "lbp_top", "frame_pair"]
+Kind = Literal["flow", "clip", "frame", "rgb_clip", "dynamic", "frame_pair"]
 
 AUS: Final = (1, 2, 4, 5, 6, 7, 9, 10, 12, 14, 15, 17)
 """The 12 AUs of cross-dataset AU detection (CD6ME, Varanka et al. 2023)."""
@@ -28,8 +28,7 @@ class Input:
             "clip": uint8 (T, S, S) grey frames, the first T, zero-padded at the end (EquiME's baselines);
             "frame": uint8 (S, S) one grey frame, at the apex (or the middle); "frame_pair": uint8 (2, S, S) grey, onset
             and apex; "rgb_clip": uint8 (T, S, S, 3), T frames evenly spread from onset to offset;
-            "dynamic": float32 (S, S, 3) dynamic image (Bilen et al. 2016) of onset to offset, 0..1;
-            "lbp_top": float32 (D,) histograms.
+            "dynamic": float32 (S, S, 3) dynamic image (Bilen et al. 2016) of onset to offset, 0..1.
         size_px: S.
         n_frames: T; 0 where the kind has none.
     """

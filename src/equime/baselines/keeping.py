@@ -32,6 +32,7 @@ from equime.baselines.features import build
 from equime.baselines.inputs import AUS, Samples
 from equime.baselines.recogniser import Fitted, Head, Recogniser
 from equime.baselines.shipped import Card, Storage, save_shipped
+from equime.baselines.small_net import Ensemble
 from equime.coded import THREE, CodedSet, Finding
 from equime.errors import InputError
 from equime.registry import lookup
@@ -151,7 +152,7 @@ def train_to_keep(
         )[0]
         for seed in range(training.seeds)
     ]
-    ensemble = fitted[0] if len(fitted) == 1 else Ensemble(tuple(fitted))
+    ensemble = fitted[0] if len(fitted) == 1 else Ensemble(fitted)
     card = _card(training, recogniser, ensemble, samples, rows)
     return save_shipped(out, ensemble, card), findings
 
@@ -159,24 +160,6 @@ def train_to_keep(
 def targets_of(samples: Samples, training: Training) -> NDArray[np.integer]:
     """(N,) classes, or (N, A) of 1, 0, -1."""
     return samples.labels(training.classes) if training.head == "emotion" else samples.aus(training.aus)
-
-
-class Ensemble:
-    """Several trainings of one model; their probabilities are averaged."""
-
-    def __init__(self, members: tuple[Fitted, ...]) -> None:
-        self.members = members
-
-    def probabilities(self, x: NDArray[np.generic]) -> NDArray[np.float32]:
-        """Mean of the members'."""
-        mean = np.mean([member.probabilities(x) for member in self.members], axis=0, dtype=np.float64)
-        return np.asarray(mean, np.float32)
-
-    def tensors(self) -> dict[str, NDArray[np.generic]]:
-        """Those of the members, with their number before the name; `shipped.load_shipped` takes them apart."""
-        return {
-            f"{i}.{key}": a for i, member in enumerate(self.members) for key, a in member.tensors().items()
-        }
 
 
 def _card(

@@ -14,15 +14,8 @@ from typing import Final
 from equime.coded import CodedClip, CodedSet
 from equime.corpora.corpus import About
 from equime.corpora.exports import export_rows, number_or_text
-from equime.corpora.locate import find_base, find_table_file, holds
-from equime.corpora.reading import (
-    Columns,
-    Rules,
-    build_set,
-    clips_of_table,
-    other_bases,
-    table_set,
-)
+from equime.corpora.locate import holds
+from equime.corpora.reading import Columns, Rules, clips_of_table, read_by_table, table_set
 from equime.corpora.tables import as_text, find_table, norm_name, write_rows
 
 ABOUT: Final = About(
@@ -87,24 +80,7 @@ class Casme2:
 
     def read(self, root: Path, *, table: Path | None = None) -> CodedSet:
         """See `Corpus.read`; of several versions of the frames the first of `BASES` is read."""
-        base, others = find_base(root, BASES, PROBE, ABOUT.layout)
-        found = find_table(find_table_file(root, ABOUT.tables, table, ABOUT.title), COLUMNS.required())
-        clips, notes = clips_of_table(ABOUT, found, COLUMNS, RULES)
-        other_bases(notes, base, others)
-
-        def folders(clip: CodedClip) -> list[Path]:
-            folder = base / f"sub{clip.subject_id}"
-            return [folder / clip.name, folder / f"{clip.name}.avi"]
-
-        return build_set(
-            ABOUT,
-            root,
-            clips,
-            notes,
-            folders=folders,
-            present=base.glob(PROBE),
-            config={"table": found.path.name},
-        )
+        return read_by_table(ABOUT, root, table, COLUMNS, RULES, bases=BASES, probe=PROBE, folders=_folders)
 
     def read_table(self, table: Path) -> CodedSet:
         """See `Corpus.read_table`."""
@@ -116,3 +92,9 @@ class Casme2:
         order = [*ORDER, *(name for name in OBJECTIVE if any(name in clip.coded for clip in clips))]
         rows = export_rows(clips, COLUMNS, order, {"Subject": lambda clip: number_or_text(clip.subject_id)})
         write_rows(path, order, rows)
+
+
+def _folders(base: Path, clip: CodedClip) -> list[Path]:
+    """Where a clip's frames may lie."""
+    folder = base / f"sub{clip.subject_id}"
+    return [folder / clip.name, folder / f"{clip.name}.avi"]

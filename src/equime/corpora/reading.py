@@ -31,7 +31,8 @@ from equime.corpora.frame_check import (
     note_marks,
     note_order,
 )
-from equime.corpora.tables import CellError, Table, as_int, as_text, norm_name
+from equime.corpora.locate import find_base, find_table_file
+from equime.corpora.tables import CellError, Table, as_int, as_text, find_table, norm_name
 from equime.errors import InputError, WorkError
 from equime.provenance import provenance
 from equime.video import probe
@@ -277,6 +278,36 @@ def build_set(
         )
     info = _info(about, root, [*notes.findings(), *found], {"n_rows": str(len(clips))} | dict(config or {}))
     return CodedSet(info, root, tuple(kept))
+
+
+def read_by_table(
+    about: About,
+    root: Path,
+    table: Path | None,
+    columns: Columns,
+    rules: Rules,
+    *,
+    bases: Sequence[str],
+    probe: str,
+    folders: Callable[[Path, CodedClip], Sequence[Path]],
+) -> CodedSet:
+    """Read a copy whose table names clips and whose frames lie below one of several folders.
+
+    Args:
+        about, root, table: as `Corpus.read` has them.
+        columns, rules: of the table.
+        bases: folders that may hold the frames, the preferred first; the others are named.
+        probe: pattern of a clip's folder below a base.
+        folders: places of a clip below the base that is read.
+    """
+    base, others = find_base(root, bases, probe, about.layout)
+    found = find_table(find_table_file(root, about.tables, table, about.title), columns.required())
+    clips, notes = clips_of_table(about, found, columns, rules)
+    other_bases(notes, base, others)
+    return build_set(
+        about, root, clips, notes, folders=lambda clip: folders(base, clip), present=base.glob(probe),
+        config={"table": found.path.name},
+    )  # fmt: skip
 
 
 def other_bases(notes: Notes, base: Path, others: Sequence[Path]) -> None:

@@ -13,15 +13,8 @@ from typing import Final
 from equime.coded import CodedClip, CodedSet
 from equime.corpora.corpus import About
 from equime.corpora.exports import capital, duration, export_rows
-from equime.corpora.locate import find_base, find_table_file, holds
-from equime.corpora.reading import (
-    Columns,
-    Rules,
-    build_set,
-    clips_of_table,
-    other_bases,
-    table_set,
-)
+from equime.corpora.locate import holds
+from equime.corpora.reading import Columns, Rules, clips_of_table, read_by_table, table_set
 from equime.corpora.tables import as_text, find_table, write_rows
 
 LICENCE: Final = (
@@ -91,23 +84,7 @@ class Samm:
 
     def read(self, root: Path, *, table: Path | None = None) -> CodedSet:
         """See `Corpus.read`."""
-        base, others = find_base(root, BASES, PROBE, ABOUT.layout)
-        found = find_table(find_table_file(root, ABOUT.tables, table, ABOUT.title), COLUMNS.required())
-        clips, notes = clips_of_table(ABOUT, found, COLUMNS, RULES)
-        other_bases(notes, base, others)
-
-        def folders(clip: CodedClip) -> list[Path]:
-            return [base / clip.subject_id / clip.name]
-
-        return build_set(
-            ABOUT,
-            root,
-            clips,
-            notes,
-            folders=folders,
-            present=base.glob(PROBE),
-            config={"table": found.path.name},
-        )
+        return read_by_table(ABOUT, root, table, COLUMNS, RULES, bases=BASES, probe=PROBE, folders=_folders)
 
     def read_table(self, table: Path) -> CodedSet:
         """See `Corpus.read_table`."""
@@ -122,3 +99,8 @@ class Samm:
         })  # fmt: skip
         preamble = ["SAMM: micro-movements, written by equime", *[""] * (PREAMBLE_ROWS - 1)]
         write_rows(path, ORDER, rows, sheet="MICRO_ONLY", preamble=preamble)
+
+
+def _folders(base: Path, clip: CodedClip) -> list[Path]:
+    """Where a clip's frames may lie."""
+    return [base / clip.subject_id / clip.name]

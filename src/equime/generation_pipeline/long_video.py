@@ -15,15 +15,14 @@ from typing import Final
 import msgspec
 
 from equime import layout
-from equime.action_units import Side, letter
 from equime.coded import (
     FORMAT_VERSION,
-    AuCode,
     CodedClip,
     CodedInfo,
     CodedSet,
     Finding,
     coded_id,
+    codes_of,
     three_of,
     write_set,
 )
@@ -328,17 +327,6 @@ def _clip(plan: LongPlan, event: LongEvent, at: EventFrames) -> CodedClip:
     return CodedClip(
         clip_id=coded_id(CORPUS, subject, name, at.onset), corpus=CORPUS, subject_id=subject, name=name, file=file,
         kind="video", fps=plan.spec.fps, onset=at.onset, apex=at.apex, offset=at.offset, emotion=event.emotion,
-        label=three_of(event.emotion), aus=tuple(_codes(event)),
+        label=three_of(event.emotion), aus=tuple(c for p in event.parts[0].aus for c in codes_of(p.au, p.left, p.right)),
         expression="macro" if event.kind == "macro" else "micro",
     )  # fmt: skip
-
-
-def _codes(event: LongEvent) -> Iterator[AuCode]:
-    """AUs at the apex; both sides in one code where their letters agree."""
-    for peak in event.parts[0].aus:
-        sides: tuple[tuple[Side, float], ...] = (("left", peak.left), ("right", peak.right))
-        if letter(peak.left) == letter(peak.right):
-            sides = (("both", peak.left),)
-        for side, value in sides:
-            if value > 0:
-                yield AuCode(au=peak.au, side=side, letter=letter(value))

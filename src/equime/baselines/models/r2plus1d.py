@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from equime.baselines.clip_network import ClipRecogniser, load_weights
+from equime.baselines.clip_network import ClipRecogniser, torchvision_network
 from equime.baselines.inputs import Input
 from equime.baselines.recogniser import About, Options
 from equime.baselines.torch_fit import training_options
-from equime.torch_env import load
 
 _MEAN: Final = (0.43216, 0.394666, 0.37645)
 _STD: Final = (0.22803, 0.22145, 0.216989)
@@ -38,11 +37,4 @@ class R2Plus1d(ClipRecogniser):
 
     def build(self, n_outputs: int, options: Options) -> Any:
         """See `TorchRecogniser.build`."""
-        network = load("torchvision.models.video").r2plus1d_18(weights=None)
-        from equime.baselines import clip_layers as layers  # noqa: PLC0415
-
-        if options["weights"]:
-            load_weights(network, str(options["weights"]), "fc.")
-        width, network.fc = network.fc.in_features, layers.nn.Identity()
-        front = layers.RgbFront(int(options["n_frames"]), int(options["size_px"]), _MEAN, _STD)
-        return layers.ClipNetwork(front, network, layers.nn.Linear(width, n_outputs))
+        return torchvision_network("r2plus1d_18", "fc", n_outputs, options, (_MEAN, _STD))

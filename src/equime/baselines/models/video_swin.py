@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from equime.baselines.clip_network import ClipRecogniser, load_weights
+from equime.baselines.clip_network import ClipRecogniser, torchvision_network
 from equime.baselines.inputs import Input
 from equime.baselines.recogniser import About, Options
 from equime.baselines.torch_fit import training_options
-from equime.torch_env import load
 
 _MEAN: Final = (0.485, 0.456, 0.406)
 _STD: Final = (0.229, 0.224, 0.225)
@@ -38,11 +37,4 @@ class VideoSwin(ClipRecogniser):
 
     def build(self, n_outputs: int, options: Options) -> Any:
         """See `TorchRecogniser.build`."""
-        network = load("torchvision.models.video").swin3d_t(weights=None)
-        from equime.baselines import clip_layers as layers  # noqa: PLC0415
-
-        if options["weights"]:
-            load_weights(network, str(options["weights"]), "head.")
-        width, network.head = network.head.in_features, layers.nn.Identity()
-        front = layers.RgbFront(int(options["n_frames"]), int(options["size_px"]), _MEAN, _STD)
-        return layers.ClipNetwork(front, network, layers.nn.Linear(width, n_outputs))
+        return torchvision_network("swin3d_t", "head", n_outputs, options, (_MEAN, _STD))
