@@ -86,6 +86,21 @@ def test_scores_are_those_of_the_predictions(
     assert 0.2 < uf1 < 0.95
 
 
+def test_a_clip_that_cannot_be_read_is_named(
+    taught: Path, asked: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    recipe = tmp_path / "mine.toml"
+    recipe.write_text(TRAINING)
+    assert typed(capsys, "train", recipe, tmp_path / "kept", "--data", taught)[0] == 0
+    broken = sorted((tmp_path / "asked_files").glob("*.png"))[0]
+    broken.write_bytes(b"junk")
+    code, out, _ = typed(capsys, "score", tmp_path / "kept" / "mine", tmp_path / "scored", "--data", asked)
+    assert code == 0
+    assert "note: corrupt_frame (1)" in out
+    assert broken.name in out
+    assert "all: 17 clips" in out
+
+
 def test_several_trainings_are_averaged(taught: Path, tmp_path: Path) -> None:
     pytest.importorskip("torch")
     from equime.baselines.keeping import Training, train_to_keep  # noqa: PLC0415

@@ -67,7 +67,7 @@ def score(
 
     Everything is tested, nothing is trained: with the recognisers that ship this is "synthetic to real".
     """
-    from equime.baselines.results_report import MARKDOWN, TITLES, with_interval  # noqa: PLC0415
+    from equime.baselines.results_report import MARKDOWN, TITLES, findings_of, with_interval  # noqa: PLC0415
     from equime.baselines.scoring import score as run_score  # noqa: PLC0415
     from equime.baselines.shipped import load_shipped  # noqa: PLC0415
     from equime.cli.coded_data import open_data  # noqa: PLC0415
@@ -80,7 +80,7 @@ def score(
         print_json(results)
         return
     print(f"{chosen.card.name}: {chosen.card.training}")
-    for finding in results.findings:
+    for finding in findings_of(results):
         print(f"note: {finding.code}{f' ({finding.n})' if finding.n else ''}: {finding.message}")
     for part in results.models[0].parts:
         figures = ", ".join(f"{TITLES[key]} {with_interval(value)}" for key, value in part.scores.items())
