@@ -1,6 +1,6 @@
 """All folds of STSTNet in one run against one fold after the other, on random data of the composite's size.
 
-    python bench/fold_batching.py [--epochs 3] [--repeats 3] [--threads 2] [--plain-folds 68] [--whole] [--vmap]
+    python bench/fold_batching.py [--epochs 6] [--repeats 3] [--threads 2] [--plain-folds 8] [--whole] [--vmap]
 
 442 images of 28x28x3 and 68 folds that leave one subject out, with subjects as large as those of SMIC (164 clips of 16
 people), CASME II (145 of 24) and SAMM (133 of 28). Both ways train the same networks on the same batches; the ratio
@@ -78,10 +78,10 @@ def vmapped(data: tuple[Any, Any, list[Any]], n_folds: int = 8, batch: int = 256
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--epochs", type=int, default=3)
+    parser.add_argument("--epochs", type=int, default=6)
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--plain-folds", type=int, default=68)
+    parser.add_argument("--plain-folds", type=int, default=8)
     parser.add_argument("--whole", action="store_true")
     parser.add_argument("--vmap", action="store_true")
     args = parser.parse_args()

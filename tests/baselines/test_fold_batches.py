@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -70,6 +71,14 @@ def test_a_fold_depends_on_its_clips_and_place_alone(flows: Any) -> None:
     )
     assert_equal(first[::2], second[::2], flows)
     assert np.abs(first[1].probabilities(flows) - second[1].probabilities(flows)).max() > 1e-3
+
+
+def test_images_on_disk_are_read_batch_by_batch(flows: Any, tmp_path: Path) -> None:
+    y, folds = np.arange(len(flows)) % 3, leave_one_out(len(flows))[:2]
+    np.save(tmp_path / "x.npy", flows.astype(np.float16))
+    on_disk = np.load(tmp_path / "x.npy", mmap_mode="r")
+    found = StstNet().fit(on_disk, y, folds, options=OPTIONS)
+    assert_equal(found, StstNet().fit(np.asarray(on_disk), y, folds, options=OPTIONS), flows)
 
 
 def test_the_number_of_threads_changes_nothing(flows: Any) -> None:

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from sklearn.utils.class_weight import compute_class_weight
 
 from equime.baselines.inputs import Input
-from equime.baselines.losses import class_weights, loss_function, positive_weights, targets
-from equime.baselines.recogniser import About, Options
+from equime.baselines.losses import class_weights, logit_gradient, loss_function, positive_weights, targets
+from equime.baselines.recogniser import About, Head, Options
 from equime.baselines.torch_fit import TorchRecogniser, batches, training_options
 from equime.errors import InputError
 from equime.torch_env import torch
@@ -193,3 +193,17 @@ def test_losses_by_hand() -> None:
     loss = loss_function(codes, "aus", 2, {})
     value = loss(tensors.tensor([[0.0, 5.0], [5.0, 2.0]]), tensors.from_numpy(targets(codes, "aus", 2)))
     assert float(value) == pytest.approx((np.log(2) + np.log1p(np.exp(2))) / 2)
+
+
+@pytest.mark.parametrize("head", ["emotion", "aus"])
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+def test_the_gradient_of_the_logits_is_autograds(head: Head, smoothing: float) -> None:
+    tensors, random = torch(), np.random.default_rng(4)
+    y = random.integers(0, 3, 40) if head == "emotion" else random.integers(-1, 2, (40, 3))
+    options: Options = {"class_weights": "balanced", "positive_weights": True, "label_smoothing": smoothing}
+    logits, target = (3 * random.standard_normal((40, 3))).astype(np.float32), targets(y, head, 3)
+    leaf = tensors.from_numpy(logits).requires_grad_()
+    loss_function(y, head, 3, options)(leaf, tensors.from_numpy(target)).backward()
+    found = logit_gradient(y, head, 3, options)(logits, target)
+    assert found.dtype == np.float32
+    np.testing.assert_allclose(found, leaf.grad.numpy(), rtol=1e-5, atol=1e-7)

@@ -20,8 +20,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from equime.baselines import fold_kernels as kernels
-from equime.baselines.fold_kernels import CELLS, CHANNELS, OUT, SIDE, TAPS
-from equime.baselines.losses import loss_function, targets
+from equime.baselines.fold_kernels import CELLS
+from equime.baselines.fold_vectors import CHANNELS, LINES, OUT, TAPS
+from equime.baselines.losses import logit_gradient, targets
 from equime.baselines.models.ststnet import STREAMS, dropout_stream, dropout_words
 from equime.baselines.torch_fit import Rows, Task, batches
 from equime.torch_env import torch
@@ -39,10 +40,13 @@ _NAMES: Final = [(f"conv{i}", f"bn{i}") for i in range(1, len(STREAMS) + 1)]
 def train_together(task: Task, folds: Sequence[Rows], networks: Sequence[Any]) -> None:
     """Train STSTNets, each on its fold, as many at a time as torch has threads."""
     threads = max(1, torch().get_num_threads())
+    images = None if isinstance(task.x, np.memmap) else kernels.split_columns(np.asarray(task.x, np.float32))
+
+    def one(fold: int) -> None:
+        Fold.of(task, images, folds[fold], fold, networks[fold]).train()
+
     with ThreadPoolExecutor(threads) as pool:
-        list(
-            pool.map(lambda fold: Fold.of(task, folds[fold], fold, networks[fold]).train(), range(len(folds)))
-        )
+        list(pool.map(one, range(len(folds))))
 
 
 @dataclass
@@ -51,9 +55,10 @@ class Fold:
 
     Attributes:
         task: what is trained.
+        images: all, split, where they lie in memory.
         rows: of this fold.
         labels: (n, K) targets.
-        loss: of logits and targets.
+        gradient: of the loss by the logits, from logits and targets.
         order: of the positions in an epoch.
         words: stream of dropout.
         network: receives what was learned.
@@ -61,12 +66,14 @@ class Fold:
             normalisation, and the output layer by output and cell; its bias is `bias`.
         bias: (K,) of the output layer.
         running: (2, 16) mean and variance for prediction.
+        room: (4, batch, 25, 16) for what a step works out; fresh memory each time would cost as much as a convolution.
     """
 
     task: Task
+    images: F32 | None
     rows: Rows
     labels: F32
-    loss: Callable[[Any, Any], Any]
+    gradient: Callable[[F32, F32], F32]
     order: Callable[[int], Rows]
     words: np.random.Generator
     network: Any
@@ -74,18 +81,21 @@ class Fold:
     bias: F32
     running: F32
     adam: Adam = field(init=False)
+    room: F32 = field(init=False)
 
     def __post_init__(self) -> None:
         self.adam = Adam(self.theta, self.bias, self.task.options)
+        size = min(int(self.task.options["batch_size"]), len(self.rows))
+        self.room = np.empty((4, size, _N_CELLS, CHANNELS), np.float32)
 
     @staticmethod
-    def of(task: Task, rows: Rows, fold: int, network: Any) -> Fold:
+    def of(task: Task, images: F32 | None, rows: Rows, fold: int, network: Any) -> Fold:
         """The fold of this number, from its network as it is."""
         y, k = task.y[rows], task.n_outputs
         arrays = {name: tensor.numpy() for name, tensor in network.state_dict().items()}
         theta, running = _from_arrays(arrays, k)
         return Fold(
-            task, rows, targets(y, task.head, k), loss_function(y, task.head, k, task.options),
+            task, images, rows, targets(y, task.head, k), logit_gradient(y, task.head, k, task.options),
             task.model.order(task.x, rows, task.seed, fold), dropout_stream(task.seed, fold), network,
             theta, arrays["fc.bias"].copy(), running,
         )  # fmt: skip
@@ -99,31 +109,39 @@ class Fold:
         self._finish()
 
     def _step(self, at: Rows) -> None:
-        images = np.ascontiguousarray(self.task.x[self.rows[at]], np.float32).reshape(-1, SIDE, 3 * SIDE)
-        words = dropout_words(self.words, len(at))
+        images, rows = self._images(self.rows[at])
+        words = dropout_words(self.words, len(at)).reshape(-1)
         gamma, beta = self.theta[_GAMMA], self.theta[_BETA]
-        channels = np.zeros((4, CHANNELS), np.float32)
+        channels = np.zeros((5, CHANNELS), np.float32)
         channels[0], channels[1] = self.theta[_BIAS], np.where(gamma < 0, -1, 1)
-        weights = self.theta[:TAPS].reshape(-1)
-        pooled = np.empty((len(at), _N_CELLS, CHANNELS), np.float32)
-        kept, sums = np.empty_like(pooled), np.empty((2, CHANNELS))
-        kernels.forward(images, words, weights, channels, pooled, kept, sums)
+        weights = kernels.transform_weights(self.theta[:TAPS])
+        pooled, kept, features, through = self.room[:, : len(at)]
+        sums = np.empty((2, CHANNELS))
+        kernels.forward(images, rows, words, weights, channels, pooled.reshape(-1), kept.reshape(-1), sums)
         count = len(at) * OUT * OUT
         mean, inverse = self._normalise(sums / count, count)
         # Half of the values are kept and doubled, four are averaged.
-        pooled *= 0.5
-        kept *= 0.5
-        features = pooled * (gamma * inverse) + kept * (beta - gamma * inverse * mean)
+        np.multiply(pooled, 0.5 * gamma * inverse, out=features)
+        features += np.multiply(kept, 0.5 * (beta - gamma * inverse * mean), out=through)
         gradient = np.empty_like(self.theta)
-        through, d_bias = self._head(features.reshape(len(at), -1), self.labels[at], gradient)
-        d_beta = np.einsum("bkc,bkc->c", through, kept)
-        d_gamma = inverse * (np.einsum("bkc,bkc->c", through, pooled) - mean * d_beta)
+        d_bias = self._head(features.reshape(len(at), -1), self.labels[at], gradient, through)
+        d_beta = 0.5 * np.einsum("bkc,bkc->c", through, kept)
+        d_gamma = inverse * (0.5 * np.einsum("bkc,bkc->c", through, pooled) - mean * d_beta)
         channels[2] = gamma * inverse / count * (mean * inverse * d_gamma - d_beta)
         channels[3] = -gamma * inverse**2 * d_gamma / count
-        through *= 0.5 * gamma * inverse
-        kernels.backward(images, words, weights, channels, through, gradient[: TAPS + 1])
+        channels[4] = 0.5 * gamma * inverse
+        of_weights = np.empty((4 * LINES + 1) * CHANNELS, np.float32)
+        kernels.backward(images, rows, words, weights, channels, through.reshape(-1), of_weights)
+        gradient[:TAPS] = kernels.weights_gradient(of_weights[:-CHANNELS])
+        gradient[_BIAS] = of_weights[-CHANNELS:]
         gradient[_GAMMA], gradient[_BETA] = d_gamma, d_beta
         self.adam.step(gradient, d_bias)
+
+    def _images(self, rows: Rows) -> tuple[F32, Rows]:
+        """Split images and which of them these rows are; what lies on disk is read batch by batch."""
+        if self.images is not None:
+            return self.images, rows
+        return kernels.split_columns(np.asarray(self.task.x[rows], np.float32)), np.arange(len(rows))
 
     def _normalise(self, moments: F64, count: int) -> tuple[F32, F32]:
         """Mean and inverse deviation of each map in this batch; the running ones move along."""
@@ -133,15 +151,13 @@ class Fold:
         self.running = ((1 - _MOMENTUM) * self.running + _MOMENTUM * seen).astype(np.float32)
         return mean.astype(np.float32), (1 / np.sqrt(variance + _EPS)).astype(np.float32)
 
-    def _head(self, features: F32, labels: F32, gradient: F32) -> tuple[F32, F32]:
-        """Output layer, loss and their gradients; those of the features (B, 25, 16) and of the output's bias."""
-        tensors = torch()
+    def _head(self, features: F32, labels: F32, gradient: F32, through: F32) -> F32:
+        """Output layer, loss and their gradients: that of the features goes to ``through``, that of the bias back."""
         weights = self.theta[_FC:].reshape(self.task.n_outputs, -1)
-        logits = tensors.from_numpy(features @ weights.T + self.bias).requires_grad_()
-        self.loss(logits, tensors.from_numpy(labels)).backward()
-        d = logits.grad.numpy()
+        d = self.gradient(features @ weights.T + self.bias, labels)
         gradient[_FC:] = (d.T @ features).reshape(-1, CHANNELS)
-        return (d @ weights).reshape(-1, _N_CELLS, CHANNELS), d.sum(0)
+        np.matmul(d, weights, out=through.reshape(len(d), -1))
+        return np.asarray(d.sum(0))
 
     def _finish(self) -> None:
         arrays = _to_arrays(self.theta, self.running) | {"fc.bias": self.bias}

@@ -80,3 +80,34 @@ def loss_function(
         return (each * known).sum() / known.sum().clamp(min=1)
 
     return aus
+
+
+def logit_gradient(
+    y: NDArray[np.integer], head: Head, n_outputs: int, options: Options
+) -> Callable[[F32, F32], F32]:
+    """The gradient of `loss_function` by the logits, without torch: (B, K) of logits and targets (B, K).
+
+    Args:
+        y, head, n_outputs, options: as `loss_function`.
+    """
+    smoothing = np.float32(options.get("label_smoothing", 0.0))
+    if head == "emotion":
+        weight = class_weights(y, n_outputs, options.get("class_weights", "none"))
+
+        def emotion(logits: F32, target: F32) -> F32:
+            odds = np.exp(logits - logits.max(1, keepdims=True))
+            soft = weight * (target * (1 - smoothing) + smoothing / n_outputs)
+            expected = odds / odds.sum(1, keepdims=True) * soft.sum(1, keepdims=True)
+            return np.asarray((expected - soft) / len(logits), np.float32)
+
+        return emotion
+    present = positive_weights(y, options.get("positive_weights", False))
+
+    def aus(logits: F32, target: F32) -> F32:
+        known = target >= 0
+        soft = np.maximum(target, 0) * (1 - smoothing) + smoothing / 2
+        chance = 0.5 + 0.5 * np.tanh(0.5 * logits)
+        each = chance * (present * soft + 1 - soft) - present * soft
+        return np.asarray(each * known / max(1, known.sum()), np.float32)
+
+    return aus
