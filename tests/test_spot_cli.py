@@ -70,6 +70,14 @@ def test_a_video_needs_no_coding(made: tuple[Path, Path], capsys: pytest.Capture
     assert list(found["intervals"]) == [video.name]
 
 
+def test_recognises_what_it_spotted(made: tuple[Path, Path], capsys: pytest.CaptureFixture[str]) -> None:
+    data, cache = made
+    code, out, err = call(capsys, "spot", data, "--cache", cache, "--recognise", "emotion_cnn")
+    assert code == 0, err
+    assert "STRS 0." in out or "STRS 1." in out
+    assert "emotion_cnn was trained on synthetic clips alone" in out
+
+
 @pytest.fixture
 def by_hand(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A coded set of three people whose videos are signals."""
@@ -119,6 +127,8 @@ def test_leaves_one_subject_out(by_hand: Path, capsys: pytest.CaptureFixture[str
         (("--method", "learned"), "--model FILE"),
         (("--loso",), "for --method learned"),
         (("--method", "learned", "--loso"), "needs coded clips"),
+        (("--recognise", "emotion_cnn"), "needs coded clips"),
+        (("--recognise", "emotion_cnn", "--no-truth"), "leave out --no-truth"),
     ],
 )
 def test_options_that_make_no_sense_are_refused(

@@ -11,8 +11,9 @@ _EXTRA: Final = {
     "onnxruntime": "attributes",
     "onnx": "attributes",
     "duckdb": "duckdb",
+    "piq": "quality",
 }
-"""Module to extra; everything else that is optional comes with torch's."""
+"""Module to extra; everything else that is optional needs torch and comes with it."""
 
 _DEEPFACE: Final = "pip install --no-deps deepface==0.0.103"
 """With its dependencies it would bring a second OpenCV."""
@@ -25,6 +26,6 @@ def installed(name: str) -> bool:
 
 def install_hint(names: Collection[str]) -> str:
     """The command that brings packages, by their module names."""
-    extras = sorted({_EXTRA.get(name, "quality") for name in names})
+    extras = sorted({_EXTRA.get(name, "baselines") for name in names})
     command = f"pip install 'equime[{','.join(extras)}]'"
     return f"{command} && {_DEEPFACE}" if "deepface" in names else command

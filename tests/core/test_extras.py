@@ -13,8 +13,9 @@ from equime.extras import install_hint, installed
 @pytest.mark.parametrize(
     ("names", "command"),
     [
-        (["torch"], "pip install 'equime[quality]'"),
-        (["onnxruntime", "torch"], "pip install 'equime[attributes,quality]'"),
+        (["torch"], "pip install 'equime[baselines]'"),
+        (["piq"], "pip install 'equime[quality]'"),
+        (["onnxruntime", "torch"], "pip install 'equime[attributes,baselines]'"),
         (["duckdb"], "pip install 'equime[duckdb]'"),
         (["deepface"], "pip install 'equime[attributes]' && pip install --no-deps deepface==0.0.103"),
     ],
@@ -25,7 +26,7 @@ def test_install_hint(names: list[str], command: str) -> None:
 
 def test_the_extras_that_are_named_exist() -> None:
     project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"]
-    assert {"attributes", "quality", "duckdb"} <= set(project["optional-dependencies"])
+    assert {"attributes", "baselines", "quality", "duckdb"} <= set(project["optional-dependencies"])
 
 
 def test_installed() -> None:

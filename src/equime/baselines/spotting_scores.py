@@ -189,6 +189,14 @@ def score(
     Raises:
         InputError: no file of the set was looked at, or a file of two subjects.
     """
+    per_kind, n_videos = counts_by_person(spotted, data, threshold=threshold)
+    return {which: _score(which, table, n_videos, n_boot, seed) for which, table in per_kind.items()}
+
+
+def counts_by_person(
+    spotted: Mapping[str, Sequence[Spottable]], data: CodedSet, *, threshold: float = IOU
+) -> tuple[dict[Which, dict[str, Counts]], int]:
+    """Counts of every person, by kind, and the number of videos; arguments and errors as `score`."""
     truth, people, _ = truth_of(data)
     files = [file for file in truth if file in spotted]
     if not files:
@@ -200,7 +208,7 @@ def score(
             for which in (kind, "overall"):
                 table = per_kind[which]
                 table[people[file]] = table.get(people[file], Counts()) + here
-    return {which: _score(which, table, len(files), n_boot, seed) for which, table in per_kind.items()}
+    return per_kind, len(files)
 
 
 def _spans(found: Iterable[Spottable], kind: str) -> list[Span]:
@@ -251,6 +259,8 @@ def bootstrap_f1(
 def recognition_f1(true: Sequence[str], predicted: Sequence[str]) -> float | None:
     """Unweighted mean of the classes' F1, over classes that occur in either; None without samples.
 
+    A prediction "" (nothing could be recognised) is wrong, and no class of its own.
+
     Raises:
         InputError: of different lengths.
     """
@@ -258,7 +268,7 @@ def recognition_f1(true: Sequence[str], predicted: Sequence[str]) -> float | Non
         raise InputError(
             f"{len(true)} true and {len(predicted)} predicted classes; give one of each per interval"
         )
-    names = sorted({*true, *predicted})
+    names = sorted({*true, *predicted} - {""})
     if not names:
         return None
     values = []

@@ -16,6 +16,8 @@ from equime.cli.output import ProgressView, clock, print_json, warn
 from equime.errors import InputError, WorkError
 
 if TYPE_CHECKING:
+    from equime.baselines.shipped import Shipped
+    from equime.baselines.spot_recognise import SpotThenRecognise
     from equime.baselines.spotting import Interval, Spotter
     from equime.baselines.spotting_scores import Score
     from equime.coded import CodedSet, Finding
@@ -35,6 +37,12 @@ Loso = Annotated[
 Truth = Annotated[
     bool, typer.Option("--truth/--no-truth", help="Score against the coding, where PATH has one.")
 ]
+Recognise = Annotated[
+    str | None,
+    typer.Option(
+        help="Also say what was spotted rightly, by this recogniser (emotion_cnn, or a folder): STRS."
+    ),
+]
 Table = Annotated[Path | None, typer.Option("--out", help="Write the intervals as CSV.")]
 Cache = Annotated[Path | None, typer.Option("--cache", help="Folder that keeps the measured movement.")]
 Set = Annotated[Path, typer.Argument(help="Coded set with several clips to a file.")]
@@ -52,6 +60,7 @@ def spot(
     fps: o.FolderFps = None,
     loso: Loso = False,
     truth: Truth = True,
+    recognise: Recognise = None,
     table: Table = None,
     cache: Cache = None,
     seed: o.Seed = 0,
@@ -59,23 +68,35 @@ def spot(
 ) -> int:
     """Where long videos show micro- and macro-expressions; F1 by MEGC's rule where they are coded."""
     spotter = _spotter(method, model, loso)
+    recogniser = _recogniser(recognise, truth)
     found: list[dict[str, Any]] = []
     rows: list[tuple[str, Interval]] = []
     with ProgressView() as progress:
         for path in paths:
             data = _coded(path)
+            strs: SpotThenRecognise | None = None
             if data is None:
-                if loso:
+                if loso or recogniser is not None:
+                    option = "--loso" if loso else "--recognise"
                     raise InputError(
-                        f"{path}: --loso needs coded clips; give a coded set or an equime data set"
+                        f"{path}: {option} needs coded clips; give a coded set or an equime data set"
                     )
                 intervals, problems = _spot_files(path, fps, spotter, cache, progress)
                 scores: Mapping[Any, Score] = {}
             else:
                 intervals, problems, scores = _spot_set(data, spotter, truth, cache, seed, progress)
+                if recogniser is not None:
+                    strs, more = _recognise(intervals, data, recogniser, cache, seed, progress)
+                    problems += more
             rows += [(str(path / file), one) for file in sorted(intervals) for one in intervals[file]]
             found.append(
-                {"path": str(path), "intervals": intervals, "problems": list(problems), "scores": scores}
+                {
+                    "path": str(path),
+                    "intervals": intervals,
+                    "problems": list(problems),
+                    "scores": scores,
+                    "strs": strs,
+                }
             )
     if table is not None:
         _write(table, rows)
@@ -103,6 +124,32 @@ def _spotter(method: str, model: Path | None, loso: bool) -> Spotter | None:
             "or --loso to train on the set itself; give one of the two"
         )
     return None if model is None else load_spotter(model)
+
+
+def _recogniser(name: str | None, truth: bool) -> Shipped | None:
+    if name is None:
+        return None
+    from equime.baselines.shipped import load_shipped  # noqa: PLC0415
+
+    if not truth:
+        raise InputError("--recognise scores what was spotted rightly; leave out --no-truth")
+    return load_shipped(name)
+
+
+def _recognise(
+    intervals: Mapping[str, tuple[Interval, ...]],
+    data: CodedSet,
+    recogniser: Shipped,
+    cache: Path | None,
+    seed: int,
+    progress: ProgressView,
+) -> tuple[SpotThenRecognise, list[str]]:
+    from equime.baselines.spot_recognise import spot_then_recognise  # noqa: PLC0415
+
+    found, findings = spot_then_recognise(
+        intervals, data, recogniser, seed=seed, cache=cache, progress=progress
+    )
+    return found, _messages(findings)
 
 
 def _coded(path: Path) -> CodedSet | None:
@@ -193,6 +240,8 @@ def _print(rows: Sequence[tuple[str, Interval]], found: Sequence[Mapping[str, An
     for one in found:
         if one["scores"]:
             _print_scores(one["path"], one["scores"])
+        if one["strs"]:
+            _print_strs(one["strs"])
 
 
 def _print_scores(path: str, scores: Mapping[Any, Score]) -> None:
@@ -207,6 +256,19 @@ def _print_scores(path: str, scores: Mapping[Any, Score]) -> None:
             f"{which:<8} {_share(s.f1):>6}  {span:<17} {_share(s.precision):>9} {_share(s.recall):>7} "
             f"{s.counts.tp:>5} {s.counts.fp:>5} {s.counts.fn:>5}"
         )
+
+
+def _print_strs(s: SpotThenRecognise) -> None:
+    span = "" if s.low is None or s.high is None else f" [{s.low:.3f}, {s.high:.3f}]"
+    print(
+        f"\nSTRS {s.strs:.3f}{span}: {s.recogniser} on {s.n} intervals spotted rightly, F1 {_share(s.recognition_f1)}"
+    )
+    if s.n_unread or s.n_unclassed:
+        print(
+            f"  {s.n_unread} could not be read and count as wrong; {s.n_unclassed} are coded as none of its classes"
+        )
+    if s.synthetic:
+        print(f"  {s.recogniser} was trained on synthetic clips alone")
 
 
 def _share(value: float | None) -> str:
