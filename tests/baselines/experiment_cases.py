@@ -59,6 +59,7 @@ class Centres:
 
     means: NDArray[np.float64]
     head: Head
+    history: tuple[float, ...] = ()
 
     def probabilities(self, x: NDArray[np.generic]) -> NDArray[np.float32]:
         flat = np.asarray(x, np.float64).reshape(len(x), -1)
@@ -100,7 +101,7 @@ class NearestCentre:
             means += settings["noise"] * np.random.default_rng([seed, i]).normal(size=means.shape)
             if start is not None:
                 means = (means + start[i].tensors()["means"]) / 2
-            fitted.append(Centres(means, head))
+            fitted.append(Centres(means, head, history=(2.0, 1.0)))
         return fitted
 
     def restore(self, tensors: Mapping[str, NDArray[np.generic]], *, head: Head, n_outputs: int) -> Fitted:

@@ -152,11 +152,12 @@ def test_everything_lies_together(real: CodedSet, synthetic: CodedSet, tmp_path:
     )
     results = run(small(arms), {"real": real, "synthetic": synthetic}, tmp_path / "out")
     assert all(result.error == "" for result in results.models)
+    assert all(result.curves == ((2.0, 1.0), (2.0, 1.0)) for result in results.models)
     files = {p.relative_to(tmp_path / "out").as_posix() for p in (tmp_path / "out").rglob("*") if p.is_file()}
     near = "tests.baselines.experiment_cases_NearestCentre"
     assert files >= {
         "config.toml", "environment.json", "results.json", "results.md", "plots/confusion.png",
-        "plots/scores.png", "plots/reliability.png", f"predictions/on_top/{near}.csv", f"runs/within/{near}/1.json",
+        "plots/scores.png", "plots/reliability.png", "plots/learning.png", f"predictions/on_top/{near}.csv", f"runs/within/{near}/1.json",
     }  # fmt: skip
     assert {(d.role, d.synthetic, d.n_used, d.n_subjects) for d in results.data} == {
         ("real", False, 18, 6), ("synthetic", True, 12, 4),

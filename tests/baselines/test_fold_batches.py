@@ -30,6 +30,7 @@ def leave_one_out(n: int) -> list[Any]:
 def assert_equal(a: list[Any], b: list[Any], x: Any) -> None:
     for one, other in zip(a, b, strict=True):
         np.testing.assert_allclose(one.probabilities(x), other.probabilities(x), atol=2e-5)
+        np.testing.assert_allclose(one.history, other.history, rtol=1e-4)
         mine, theirs = one.tensors(), other.tensors()
         for name, array in theirs.items():
             np.testing.assert_allclose(mine[name], array, rtol=1e-4, atol=2e-5, err_msg=name)

@@ -108,7 +108,7 @@ def test_folds_that_chose_differently_are_fitted_with_their_own_options() -> Non
     x, y, who, _ = problem()
     splits = job(x, y, who).splits
     options = [{"blur": 0.0}, {"blur": 0.4}] * 3
-    said = training._predicted(NearestCentre(), job(x, y, who), splits, options, 0, None)
+    said, _ = training._predicted(NearestCentre(), job(x, y, who), splits, options, 0, None)
     for split, chosen, p in zip(splits, options, said, strict=True):
         (alone,) = NearestCentre().fit(
             x[split.train], y[split.train], [np.arange(len(split.train))], options=chosen
@@ -230,3 +230,9 @@ def test_rows_in_sequence_are_a_view_and_large_copies_lie_on_the_disk(
     large = gathered([(x, np.array([5, 0])), (x, np.array([7]))], tmp_path)
     assert isinstance(large, np.memmap)
     assert large.tolist() == x[[5, 0, 7]].tolist()
+
+
+def test_the_learning_curve_is_the_mean_of_the_folds() -> None:
+    trained = training.Trained([], (), histories=((4.0, 2.0, 1.0), (2.0, 1.0)))
+    assert trained.curve == (3.0, 1.5)
+    assert training.Trained([], (), histories=((), (2.0,))).curve == ()

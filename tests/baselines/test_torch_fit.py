@@ -11,7 +11,13 @@ from hypothesis import strategies as st
 from sklearn.utils.class_weight import compute_class_weight
 
 from equime.baselines.inputs import Input
-from equime.baselines.losses import class_weights, logit_gradient, loss_function, positive_weights, targets
+from equime.baselines.losses import (
+    class_weights,
+    loss_function,
+    loss_with_gradient,
+    positive_weights,
+    targets,
+)
 from equime.baselines.recogniser import About, Head, Options
 from equime.baselines.torch_fit import TorchRecogniser, batches, training_options
 from equime.errors import InputError
@@ -197,13 +203,15 @@ def test_losses_by_hand() -> None:
 
 @pytest.mark.parametrize("head", ["emotion", "aus"])
 @pytest.mark.parametrize("smoothing", [0.0, 0.1])
-def test_the_gradient_of_the_logits_is_autograds(head: Head, smoothing: float) -> None:
+def test_loss_and_gradient_without_torch_are_autograds(head: Head, smoothing: float) -> None:
     tensors, random = torch(), np.random.default_rng(4)
     y = random.integers(0, 3, 40) if head == "emotion" else random.integers(-1, 2, (40, 3))
     options: Options = {"class_weights": "balanced", "positive_weights": True, "label_smoothing": smoothing}
     logits, target = (3 * random.standard_normal((40, 3))).astype(np.float32), targets(y, head, 3)
     leaf = tensors.from_numpy(logits).requires_grad_()
-    loss_function(y, head, 3, options)(leaf, tensors.from_numpy(target)).backward()
-    found = logit_gradient(y, head, 3, options)(logits, target)
+    expected = loss_function(y, head, 3, options)(leaf, tensors.from_numpy(target))
+    expected.backward()
+    value, found = loss_with_gradient(y, head, 3, options)(logits, target)
+    assert value == pytest.approx(float(expected.detach()), rel=1e-5)
     assert found.dtype == np.float32
     np.testing.assert_allclose(found, leaf.grad.numpy(), rtol=1e-5, atol=1e-7)

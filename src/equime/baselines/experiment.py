@@ -73,6 +73,7 @@ class Run(Record, frozen=True):
         chosen: options of each fold; () where none were selected.
         environment: content id of ``environment.json`` when it was made.
         seconds: how long it took.
+        curve: mean training loss of every epoch, over the folds; () of a model that has none.
     """
 
     key: str
@@ -83,6 +84,7 @@ class Run(Record, frozen=True):
     chosen: tuple[dict[str, Any], ...]
     environment: str
     seconds: float
+    curve: tuple[float, ...] = ()
 
 
 def run_experiment(
@@ -225,7 +227,7 @@ class _Session:
             arm=arm.name, model=key, title=about.title, source=about.source, differs=about.differs,
             n_parameters=about.n_parameters, options=self.config.models[key], seeds=seeds,
             n_folds=len(folds.splits), parts=parts_of(outcome, self.config), confusion=confusion_of(outcome),
-            chosen=_choices(self.config.select.get(key, {}), [run for run, _ in runs]),
+            curves=tuple(run.curve for run, _ in runs), chosen=_choices(self.config.select.get(key, {}), [run for run, _ in runs]),
             predictions=file.relative_to(self.out).as_posix(), findings=(*pool.findings, *folds.findings, *_missing(folds, pool, self.config)),
         )  # fmt: skip
 
@@ -253,7 +255,7 @@ class _Session:
         seconds = time.monotonic() - began
         run = Run(
             key=identity, arm=arm.name, model=key, seed=seed, options=options, chosen=trained.chosen if grid else (),
-            environment=self.environment, seconds=round(seconds, 3),
+            environment=self.environment, seconds=round(seconds, 3), curve=trained.curve,
         )  # fmt: skip
         probabilities = np.concatenate(trained.probabilities)
         write_run(file, run, probabilities)

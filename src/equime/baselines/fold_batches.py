@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from equime.baselines import fold_kernels as kernels
 from equime.baselines.fold_kernels import CELLS
 from equime.baselines.fold_vectors import CHANNELS, LINES, OUT, TAPS
-from equime.baselines.losses import logit_gradient, targets
+from equime.baselines.losses import loss_with_gradient, targets
 from equime.baselines.models.ststnet import STREAMS, dropout_stream, dropout_words
 from equime.baselines.torch_fit import Rows, Task, batches
 from equime.torch_env import torch
@@ -37,16 +37,16 @@ _BETA1, _BETA2, _ADAM_EPS = 0.9, 0.999, 1e-8
 _NAMES: Final = [(f"conv{i}", f"bn{i}") for i in range(1, len(STREAMS) + 1)]
 
 
-def train_together(task: Task, folds: Sequence[Rows], networks: Sequence[Any]) -> None:
-    """Train STSTNets, each on its fold, as many at a time as torch has threads."""
+def train_together(task: Task, folds: Sequence[Rows], networks: Sequence[Any]) -> list[tuple[float, ...]]:
+    """Train STSTNets, each on its fold, as many at a time as torch has threads; the loss of every epoch."""
     threads = max(1, torch().get_num_threads())
     images = None if isinstance(task.x, np.memmap) else kernels.split_columns(np.asarray(task.x, np.float32))
 
-    def one(fold: int) -> None:
-        Fold.of(task, images, folds[fold], fold, networks[fold]).train()
+    def one(fold: int) -> tuple[float, ...]:
+        return Fold.of(task, images, folds[fold], fold, networks[fold]).train()
 
     with ThreadPoolExecutor(threads) as pool:
-        list(pool.map(one, range(len(folds))))
+        return list(pool.map(one, range(len(folds))))
 
 
 @dataclass
@@ -58,7 +58,7 @@ class Fold:
         images: all, split, where they lie in memory.
         rows: of this fold.
         labels: (n, K) targets.
-        gradient: of the loss by the logits, from logits and targets.
+        loss: with its gradient by the logits, of logits and targets.
         order: of the positions in an epoch.
         words: stream of dropout.
         network: receives what was learned.
@@ -66,6 +66,7 @@ class Fold:
             normalisation, and the output layer by output and cell; its bias is `bias`.
         bias: (K,) of the output layer.
         running: (2, 16) mean and variance for prediction.
+        losses: of the batches of the current epoch.
         room: (4, batch, 25, 16) for what a step works out; fresh memory each time would cost as much as a convolution.
     """
 
@@ -73,7 +74,7 @@ class Fold:
     images: F32 | None
     rows: Rows
     labels: F32
-    gradient: Callable[[F32, F32], F32]
+    loss: Callable[[F32, F32], tuple[float, F32]]
     order: Callable[[int], Rows]
     words: np.random.Generator
     network: Any
@@ -82,6 +83,7 @@ class Fold:
     running: F32
     adam: Adam = field(init=False)
     room: F32 = field(init=False)
+    losses: list[float] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.adam = Adam(self.theta, self.bias, self.task.options)
@@ -95,18 +97,22 @@ class Fold:
         arrays = {name: tensor.numpy() for name, tensor in network.state_dict().items()}
         theta, running = _from_arrays(arrays, k)
         return Fold(
-            task, images, rows, targets(y, task.head, k), logit_gradient(y, task.head, k, task.options),
+            task, images, rows, targets(y, task.head, k), loss_with_gradient(y, task.head, k, task.options),
             task.model.order(task.x, rows, task.seed, fold), dropout_stream(task.seed, fold), network,
             theta, arrays["fc.bias"].copy(), running,
         )  # fmt: skip
 
-    def train(self) -> None:
-        """All epochs."""
+    def train(self) -> tuple[float, ...]:
+        """All epochs; the mean loss of the batches of each."""
+        history = []
         size = int(self.task.options["batch_size"])
         for epoch in range(int(self.task.options["epochs"])):
+            self.losses.clear()
             for at in batches(self.order(epoch), size):
                 self._step(at)
+            history.append(float(np.mean(self.losses)))
         self._finish()
+        return tuple(history)
 
     def _step(self, at: Rows) -> None:
         images, rows = self._images(self.rows[at])
@@ -154,7 +160,8 @@ class Fold:
     def _head(self, features: F32, labels: F32, gradient: F32, through: F32) -> F32:
         """Output layer, loss and their gradients: that of the features goes to ``through``, that of the bias back."""
         weights = self.theta[_FC:].reshape(self.task.n_outputs, -1)
-        d = self.gradient(features @ weights.T + self.bias, labels)
+        value, d = self.loss(features @ weights.T + self.bias, labels)
+        self.losses.append(value)
         gradient[_FC:] = (d.T @ features).reshape(-1, CHANNELS)
         np.matmul(d, weights, out=through.reshape(len(d), -1))
         return np.asarray(d.sum(0))

@@ -82,10 +82,10 @@ def loss_function(
     return aus
 
 
-def logit_gradient(
+def loss_with_gradient(
     y: NDArray[np.integer], head: Head, n_outputs: int, options: Options
-) -> Callable[[F32, F32], F32]:
-    """The gradient of `loss_function` by the logits, without torch: (B, K) of logits and targets (B, K).
+) -> Callable[[F32, F32], tuple[float, F32]]:
+    """`loss_function` and its gradient by the logits, without torch: of logits and targets (B, K).
 
     Args:
         y, head, n_outputs, options: as `loss_function`.
@@ -94,20 +94,25 @@ def logit_gradient(
     if head == "emotion":
         weight = class_weights(y, n_outputs, options.get("class_weights", "none"))
 
-        def emotion(logits: F32, target: F32) -> F32:
-            odds = np.exp(logits - logits.max(1, keepdims=True))
+        def emotion(logits: F32, target: F32) -> tuple[float, F32]:
+            below = logits - logits.max(1, keepdims=True)
+            odds = np.exp(below)
+            total = odds.sum(1, keepdims=True)
             soft = weight * (target * (1 - smoothing) + smoothing / n_outputs)
-            expected = odds / odds.sum(1, keepdims=True) * soft.sum(1, keepdims=True)
-            return np.asarray((expected - soft) / len(logits), np.float32)
+            gradient = odds / total * soft.sum(1, keepdims=True) - soft
+            value = (soft * (np.log(total) - below)).sum() / len(logits)
+            return float(value), np.asarray(gradient / len(logits), np.float32)
 
         return emotion
     present = positive_weights(y, options.get("positive_weights", False))
 
-    def aus(logits: F32, target: F32) -> F32:
+    def aus(logits: F32, target: F32) -> tuple[float, F32]:
         known = target >= 0
+        n = max(1, known.sum())
         soft = np.maximum(target, 0) * (1 - smoothing) + smoothing / 2
         chance = 0.5 + 0.5 * np.tanh(0.5 * logits)
-        each = chance * (present * soft + 1 - soft) - present * soft
-        return np.asarray(each * known / max(1, known.sum()), np.float32)
+        gradient = chance * (present * soft + 1 - soft) - present * soft
+        each = present * soft * np.logaddexp(0, -logits) + (1 - soft) * np.logaddexp(0, logits)
+        return float((each * known).sum() / n), np.asarray(gradient * known / n, np.float32)
 
     return aus

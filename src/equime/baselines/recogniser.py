@@ -107,3 +107,8 @@ class Recogniser(Protocol):
     def restore(self, tensors: Mapping[str, NDArray[np.generic]], *, head: Head, n_outputs: int) -> Fitted:
         """The trained recogniser of `Fitted.tensors`."""
         ...
+
+
+def history_of(fitted: Fitted) -> tuple[float, ...]:
+    """Mean training loss of every epoch; () of a model that has none, as machines that are solved."""
+    return tuple(getattr(fitted, "history", ()))

@@ -59,6 +59,7 @@ class ModelResult(Record, frozen=True):
         n_folds: how many.
         parts: `FULL`, then each data set where there are several.
         confusion: per true class and predicted class, clips summed over the seeds; per AU [TN, FP, FN, TP].
+        curves: mean training loss of every epoch, per seed; each () of a model that has none.
         chosen: where options were selected: how often each choice was made, over folds and seeds.
         predictions: file, relative to the results.
         findings: of this model's data.
@@ -77,6 +78,7 @@ class ModelResult(Record, frozen=True):
     n_folds: int = 0
     parts: tuple[Part, ...] = ()
     confusion: list[list[int]] = msgspec.field(default_factory=list)
+    curves: tuple[tuple[float, ...], ...] = ()
     chosen: dict[str, int] = msgspec.field(default_factory=dict)
     predictions: str = ""
     findings: tuple[Finding, ...] = ()

@@ -1,4 +1,4 @@
-"""Plots of an experiment as PNG: confusion, scores by seed, reliability."""
+"""Plots of an experiment as PNG: confusion, scores by seed, reliability, training loss by epoch."""
 
 from __future__ import annotations
 
@@ -26,7 +26,10 @@ _COLUMNS: Final = 4
 
 
 def write_plots(results: Results, outcomes: Mapping[tuple[str, str], Outcome], out: Path) -> list[Path]:
-    """Write ``plots/confusion.png``, ``scores.png`` and ``reliability.png``; none where no model was trained."""
+    """Write ``plots/confusion.png``, ``scores.png``, ``reliability.png`` and ``learning.png``.
+
+    None where no model was trained; the last one where any has a training loss.
+    """
     done = [result for result in results.models if not result.error]
     if not done:
         return []
@@ -35,6 +38,8 @@ def write_plots(results: Results, outcomes: Mapping[tuple[str, str], Outcome], o
         "scores": _scores(results, done),
         "reliability": _reliabilities(done, outcomes),
     }
+    if learned := [result for result in done if any(result.curves)]:
+        figures["learning"] = _learning(learned)
     files = []
     for name, figure in figures.items():
         buffer = io.BytesIO()
@@ -112,6 +117,20 @@ def _scores(results: Results, done: Sequence[ModelResult]) -> Any:
     panel.set_xlim(0, 1)
     panel.set_xlabel(f"{TITLES[name]}, interval by subject, and every seed", fontsize=8)
     panel.grid(axis="x", alpha=0.3)
+    return figure
+
+
+def _learning(done: Sequence[ModelResult]) -> Any:
+    """Training loss by epoch, a line per seed: whether it has come to rest, not how good it is."""
+    figure, panels = _panels(len(done), 2.8)
+    for panel, result in zip(panels, done, strict=True):
+        for seed, curve in zip(result.seeds, result.curves, strict=True):
+            panel.plot(range(1, len(curve) + 1), curve, linewidth=1, label=f"seed {seed}")
+        panel.set_ylim(bottom=0)
+        panel.set_title(_title(result), fontsize=9)
+        panel.set_xlabel("epoch", fontsize=8)
+        panel.set_ylabel("training loss, mean of the folds", fontsize=8)
+        panel.tick_params(labelsize=7)
     return figure
 
 

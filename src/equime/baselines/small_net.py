@@ -75,12 +75,14 @@ class SmallNet:
         head: what it predicts.
         normalise: one of `NORMALISATIONS`.
         flip_average: average what is said of a face and of its mirror image.
+        history: mean training loss of every epoch; () where it was not trained here.
     """
 
     arrays: Mapping[str, Array]
     head: Head
     normalise: str
     flip_average: bool
+    history: tuple[float, ...] = ()
 
     def tensors(self) -> dict[str, Array]:
         """See `equime.baselines.recogniser.Fitted.tensors`."""

@@ -142,13 +142,15 @@ class TorchRecogniser:
         networks = [
             task.network(fold, None if start is None else start[fold].tensors()) for fold in range(len(folds))
         ]
-        self.train(task, folds, networks)
-        return [TorchFitted(self, network, head, settings) for network in networks]
+        losses = self.train(task, folds, networks)
+        return [
+            TorchFitted(self, network, head, settings, history)
+            for network, history in zip(networks, losses, strict=True)
+        ]
 
-    def train(self, task: Task, folds: Sequence[Rows], networks: Sequence[Any]) -> None:
-        """Train the networks, each on its fold; here one after the other."""
-        for fold, (rows, network) in enumerate(zip(folds, networks, strict=True)):
-            task.run(fold, rows, network)
+    def train(self, task: Task, folds: Sequence[Rows], networks: Sequence[Any]) -> list[tuple[float, ...]]:
+        """Train the networks, each on its fold; here one after the other. The mean loss of every epoch comes back."""
+        return [task.run(fold, rows, networks[fold]) for fold, rows in enumerate(folds)]
 
     def settings(self, options: Options | None) -> dict[str, Any]:
         """All options of the model, with those given.
@@ -215,8 +217,8 @@ class Task:
         """Seed of torch's generator for one purpose and fold."""
         return int(stream(self.seed, name, fold).integers(2**63))
 
-    def run(self, fold: int, rows: Rows, network: Any) -> None:
-        """Train one network, a fixed number of epochs."""
+    def run(self, fold: int, rows: Rows, network: Any) -> tuple[float, ...]:
+        """Train one network, a fixed number of epochs; the mean loss of the batches of each."""
         model, size = self.model, int(self.options["batch_size"])
         labels = targets(self.y[rows], self.head, self.n_outputs)
         loss_of = loss_function(self.y[rows], self.head, self.n_outputs, self.options, self.device)
@@ -226,20 +228,25 @@ class Task:
         optimiser, schedule = model.optimiser(network, self.options, epochs * per_epoch)
         model.begin(network, self.seed, fold)
         order = model.order(self.x, rows, self.seed, fold)
-        random = stream(self.seed, "augment", fold)
+        random, history = stream(self.seed, "augment", fold), []
         with torch().random.fork_rng():
             torch().manual_seed(self.torch_seed("dropout", fold))
             for epoch in range(epochs):
+                losses = []
                 for at in batches(order(epoch), size):
                     batch = model.prepare(self.x[rows[at]]).to(self.device)
                     target = torch().from_numpy(labels[at]).to(self.device)
                     batch, target = model.augment(batch, target, random, self.options)
                     optimiser.zero_grad(set_to_none=True)
-                    loss_of(network(batch), target).backward()
+                    loss = loss_of(network(batch), target)
+                    loss.backward()
+                    losses.append(loss.detach())
                     optimiser.step()
                     if schedule is not None:
                         schedule.step()
+                history.append(float(torch().stack(losses).mean()))
         network.to("cpu").eval()
+        return tuple(history)
 
 
 class TorchFitted:
@@ -247,10 +254,18 @@ class TorchFitted:
 
     Attributes:
         network: in evaluation mode, on the CPU.
+        history: mean training loss of every epoch; () where it was not trained here.
     """
 
-    def __init__(self, model: TorchRecogniser, network: Any, head: Head, options: Mapping[str, Any]) -> None:
-        self.network = network.eval()
+    def __init__(
+        self,
+        model: TorchRecogniser,
+        network: Any,
+        head: Head,
+        options: Mapping[str, Any],
+        history: tuple[float, ...] = (),
+    ) -> None:
+        self.network, self.history = network.eval(), history
         self._model, self._head, self._options = model, head, options
 
     def probabilities(self, x: Array) -> F32:

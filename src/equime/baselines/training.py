@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from equime.baselines import splits as splitting
-from equime.baselines.recogniser import F32, Fitted, Head, Options, Recogniser
+from equime.baselines.recogniser import F32, Fitted, Head, Options, Recogniser, history_of
 from equime.baselines.scores import NAMES, THRESHOLD, au_counts, class_counts, occurring, scores
 from equime.baselines.splits import Rows, Split
 from equime.errors import InputError
@@ -73,10 +73,17 @@ class Trained:
     Attributes:
         probabilities: per fold (n_test, K), in the order of its test rows.
         chosen: options of each fold.
+        histories: mean training loss of every epoch of each fold; () of a model that has none.
     """
 
     probabilities: list[F32]
     chosen: tuple[dict[str, Any], ...]
+    histories: tuple[tuple[float, ...], ...] = ()
+
+    @property
+    def curve(self) -> tuple[float, ...]:
+        """Mean over the folds, up to the epochs that all of them had."""
+        return tuple(float(np.mean(losses)) for losses in zip(*self.histories, strict=False))
 
 
 def train(
@@ -108,7 +115,8 @@ def train(
     chosen: list[dict[str, Any]] = [options] * len(job.splits)
     if grid:
         chosen = _selected(recogniser, job, seed, options, grid, start)
-    return Trained(_predicted(recogniser, job, job.splits, chosen, seed, start), tuple(chosen))
+    said, histories = _predicted(recogniser, job, job.splits, chosen, seed, start)
+    return Trained(said, tuple(chosen), histories)
 
 
 def _pretrained(recogniser: Recogniser, job: Job, seed: int, options: Options) -> Fitted | None:
@@ -136,7 +144,7 @@ def _selected(
     ]
     reached = []
     for candidate in candidates:
-        said = iter(_predicted(recogniser, job, flat, [candidate] * len(flat), seed, start))
+        said = iter(_predicted(recogniser, job, flat, [candidate] * len(flat), seed, start)[0])
         reached.append([_score(job, inside, [next(said) for _ in inside]) for inside in nested])
     best = np.nan_to_num(np.array(reached), nan=-1.0).argmax(0)
     return [candidates[i] for i in best]
@@ -164,13 +172,14 @@ def _predicted(
     options: Sequence[dict[str, Any]],
     seed: int,
     start: Fitted | None,
-) -> list[F32]:
-    """Probabilities per fold. Folds that share options and classes are trained in one call."""
+) -> tuple[list[F32], tuple[tuple[float, ...], ...]]:
+    """Probabilities and losses per fold. Folds that share options and classes are trained in one call."""
     groups: dict[str, list[int]] = {}
     learnable = [_learnable(job, fold.train, fold.name) for fold in folds]
     for i, (present, _) in enumerate(learnable):
         groups.setdefault(repr((sorted(options[i].items()), present.tolist())), []).append(i)
     said: list[F32] = [np.zeros((0, 0), np.float32)] * len(folds)
+    histories: list[tuple[float, ...]] = [()] * len(folds)
     for members in groups.values():
         present = learnable[members[0]][0]
         if start is not None and len(present) < job.n_outputs:
@@ -185,8 +194,8 @@ def _predicted(
             p = one.probabilities(rows_of(job.x, test, job.scratch))
             full = np.tile(learnable[i][1], (len(test), 1))
             full[:, present] = p
-            said[i] = full
-    return said
+            said[i], histories[i] = full, history_of(one)
+    return said, tuple(histories)
 
 
 def _learnable(job: Job, rows: Rows, name: str = "pretraining") -> tuple[Rows, F32]:

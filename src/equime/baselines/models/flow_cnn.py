@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from equime.baselines.inputs import FLOW28
-from equime.baselines.recogniser import About, Fitted, Head, Options
+from equime.baselines.recogniser import About, Fitted, Head, Options, history_of
 from equime.baselines.small_net import NORMALISATIONS, Ensemble, SmallNet, mirrored, normalised, split_members
 from equime.baselines.torch_fit import Array, TorchRecogniser, stored_options, training_options
 from equime.errors import InputError
@@ -117,7 +118,9 @@ class FlowCnn(TorchRecogniser):
         trained = super().fit(
             x, y, folds, head=head, n_outputs=n_outputs, seed=seed, options=options, start=start
         )
-        return [self.restore(one.tensors(), head=head, n_outputs=n_outputs) for one in trained]
+        return [
+            replace(self._member(one.tensors(), head, n_outputs), history=history_of(one)) for one in trained
+        ]
 
     def restore(self, tensors: Mapping[str, Array], *, head: Head, n_outputs: int) -> Fitted:
         """The trained network of these tensors, or the ensemble (prefixes ``0.``, ``1.``, ...); without torch.

@@ -52,14 +52,13 @@ class StstNet(TorchRecogniser):
         """Dropout draws words from a stream of the fold, which the compiled loops can draw as well."""
         network.dropout.random = dropout_stream(seed, fold)
 
-    def train(self, task: Task, folds: Sequence[Rows], networks: Sequence[Any]) -> None:
+    def train(self, task: Task, folds: Sequence[Rows], networks: Sequence[Any]) -> list[tuple[float, ...]]:
         """All folds at once."""
         if not self.together:
-            super().train(task, folds, networks)
-            return
+            return super().train(task, folds, networks)
         from equime.baselines.fold_batches import train_together  # noqa: PLC0415
 
-        train_together(task, folds, networks)
+        return train_together(task, folds, networks)
 
 
 def dropout_stream(seed: int, fold: int) -> np.random.Generator:
