@@ -192,6 +192,7 @@ def test_what_is_written_is_read(
     write_flow_folders(out, clips, arrays)
     data = FlowFolders().read(out)
     assert [f.code for f in data.info.findings] == []
+    assert not data.info.synthetic
     assert {(c.subject_id, c.name, c.label) for c in data.clips} == {
         (c.subject_id, c.name, c.label) for c in clips
     }
@@ -207,8 +208,11 @@ def test_written_without_hard_links(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
     monkeypatch.setattr(flow_folders.Path, "hardlink_to", refuse)
     clips = [clip_of("a", "x", "negative"), clip_of("b", "y", "surprise")]
-    write_flow_folders(tmp_path / "out", clips, np.full((2, 28, 28, 3), 7, np.uint8))
+    write_flow_folders(tmp_path / "out", clips, np.full((2, 28, 28, 3), 7, np.uint8), synthetic=True)
     assert np.asarray(Image.open(tmp_path / "out/b/u_train/0/a_x.png")).max() == 7
+    data = FlowFolders().read(tmp_path / "out")
+    assert data.info.synthetic
+    assert data.info.findings == ()
 
 
 def test_one_name_twice_and_one_subject_name_in_two_corpora(tmp_path: Path) -> None:

@@ -48,6 +48,11 @@ UNKNOWN: Final = "flow"
 UNKNOWN_FPS: Final = 1.0
 """Frame rate of samples of an unknown corpus. A flow picture has no time; nothing that reads one uses its rate."""
 
+SYNTHETIC: Final = "SYNTHETIC.txt"
+"""File at the root of a tree that holds generated clips: pictures of flow do not show it."""
+
+SYNTHETIC_TEXT: Final = "Some or all of these samples were computed from generated clips, not from recordings of people.\n"
+
 _SUBJECTS: Final = {"casme2": r"sub\d{2}", "samm": r"\d{3}", "smic": r"s\d{1,2}", "casme3": r"spNO\.\d+"}
 _CLIPS: Final = {
     "casme2": r"EP\d+(_\d+)*f?",
@@ -121,7 +126,8 @@ class FlowFolders:
         findings = (*tree_findings(trees), *train_findings(trees), *form_findings(root, clips))
         info = CodedInfo(
             format_version=FORMAT_VERSION, corpus=self.about.key, root=str(root.resolve()),
-            licence=self.about.licence, findings=findings, provenance=provenance(),
+            licence=self.about.licence, synthetic=(root / SYNTHETIC).is_file(), findings=findings,
+            provenance=provenance(),
         )  # fmt: skip
         return CodedSet(info, root.resolve(), tuple(clips))
 
@@ -158,7 +164,9 @@ def _clips(tree: Tree) -> list[CodedClip]:
     return clips
 
 
-def write_flow_folders(out: Path, clips: Sequence[CodedClip], arrays: NDArray[np.uint8]) -> None:
+def write_flow_folders(
+    out: Path, clips: Sequence[CodedClip], arrays: NDArray[np.uint8], *, synthetic: bool = False
+) -> None:
     """Write flow as a tree of flow folders, for STSTNet's and HTNet's own scripts.
 
     Every sample is written once, into its subject's u_test, and linked into the u_train of all others (copied where
@@ -168,6 +176,7 @@ def write_flow_folders(out: Path, clips: Sequence[CodedClip], arrays: NDArray[np
         out: root of the new tree; must not exist, or be empty.
         clips: one per sample; each needs a label. Where two corpora use one subject's name, the corpus is put before it.
         arrays: (N, H, W, 3) u, v, strain as 8-bit RGB.
+        synthetic: whether any of them was generated; a file in the tree then says so to whoever reads it.
 
     Raises:
         InputError: clips without a label, arrays of another shape, clips that cannot be told apart, or an out that
@@ -181,6 +190,8 @@ def write_flow_folders(out: Path, clips: Sequence[CodedClip], arrays: NDArray[np
     with disk_guard(out):
         try:
             _write_tree(partial, clips, folders, names, arrays)
+            if synthetic:
+                (partial / SYNTHETIC).write_text(SYNTHETIC_TEXT, "utf-8")
             if out.is_dir():
                 out.rmdir()
             partial.replace(out)
