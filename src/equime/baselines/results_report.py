@@ -85,7 +85,7 @@ def _data(results: Results) -> list[str]:
         (d.role, d.corpus, "synthetic" if d.synthetic else "real", d.n_used, d.n - d.n_used, d.n_subjects, d.licence)
         for d in results.data
     ]  # fmt: skip
-    head = ("role", "corpus", "kind", "clips used", "left out", "people", "licence")
+    head = ("role", "corpus", "kind", "clips with a class", "without one", "people", "licence")
     return ["## Data", "", *_table(head, rows)]
 
 

@@ -31,13 +31,18 @@ def _splat(layer: Any, paths: Any, widths: Any, colours: Any, opacity: float) ->
                 j = min(max(int(place), 0), n_parts - 1)
                 j1 = min(j + 1, n_parts - 1)
                 g = min(max(place - j, 0.0), 1.0)
+                red = colours[k, j, 0] * (1 - g) + colours[k, j1, 0] * g
+                green = colours[k, j, 1] * (1 - g) + colours[k, j1, 1] * g
+                blue = colours[k, j, 2] * (1 - g) + colours[k, j1, 2] * g
+                reach = (r + 0.5) * (r + 0.5)
                 for py in range(max(0, int(np.floor(y - r))), min(side - 1, int(np.ceil(y + r))) + 1):
                     for px in range(max(0, int(np.floor(x - r))), min(side - 1, int(np.ceil(x + r))) + 1):
-                        a = cover * min(1.0, max(0.0, r + 0.5 - np.hypot(px - x, py - y)))
-                        if a > 0:
-                            for c in range(3):
-                                value = colours[k, j, c] * (1 - g) + colours[k, j1, c] * g
-                                layer[py, px, c] += (value - layer[py, px, c]) * a
+                        away = (px - x) * (px - x) + (py - y) * (py - y)
+                        if away < reach:
+                            a = cover * min(1.0, r + 0.5 - np.sqrt(away))
+                            layer[py, px, 0] += (red - layer[py, px, 0]) * a
+                            layer[py, px, 1] += (green - layer[py, px, 1]) * a
+                            layer[py, px, 2] += (blue - layer[py, px, 2]) * a
                             layer[py, px, 3] += (1 - layer[py, px, 3]) * a
 
 

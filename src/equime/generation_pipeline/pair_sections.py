@@ -19,8 +19,8 @@ class Intensity(Record, frozen=True):
     """
 
     on: bool = True
-    fraction: Range = (0.12, 0.6)
-    per_au: Range = (0.7, 1.3)
+    fraction: Range = (0.08, 0.55)
+    per_au: Range = (0.5, 1.4)
 
 
 class Sides(Record, frozen=True):
@@ -47,16 +47,16 @@ class CoderNoise(Record, frozen=True):
     """
 
     on: bool = True
-    p: float = 0.2
+    p: float = 0.45
     aus: tuple[int, ...] = (1, 2, 4, 6, 7, 9, 10, 12, 14, 15, 17, 20, 23, 24, 25)
-    fraction: Range = (0.03, 0.12)
+    fraction: Range = (0.03, 0.3)
 
 
 class Blink(Record, frozen=True):
     """A blink in progress in a share ``p`` of the pairs: lids at different closures at onset and apex."""
 
     on: bool = True
-    p: float = 0.12
+    p: float = 0.2
 
 
 class Gaze(Record, frozen=True):
@@ -71,7 +71,7 @@ class Head(Record, frozen=True):
     """Head motion from onset to apex, Student's t with ``tail_df`` degrees of freedom (heavier tails).
 
     Attributes:
-        shift_mm: standard deviation of the shift along either axis; 0.29 mm are 0.35 px where the face is
+        shift_mm: standard deviation of the shift along either axis; 0.45 mm are half a pixel where the face is
             170 px wide.
         turn_deg: of yaw and pitch.
         roll_deg: of roll.
@@ -79,10 +79,10 @@ class Head(Record, frozen=True):
     """
 
     on: bool = True
-    shift_mm: float = 0.29
-    turn_deg: float = 0.25
-    roll_deg: float = 0.15
-    towards_mm: float = 1.0
+    shift_mm: float = 0.45
+    turn_deg: float = 0.35
+    roll_deg: float = 0.22
+    towards_mm: float = 1.5
     tail_df: float = 4.0
 
 
@@ -107,9 +107,9 @@ class Muscles(Record, frozen=True):
     """
 
     on: bool = True
-    scale: Range = (0.7, 1.3)
-    turn_deg: float = 8.0
-    warp_mm: float = 2.5
+    scale: Range = (0.5, 1.5)
+    turn_deg: float = 13.0
+    warp_mm: float = 4.0
     furrows: Range = (0.2, 1.6)
 
 
@@ -198,7 +198,7 @@ class Sensor(Record, frozen=True):
     """
 
     on: bool = True
-    sigma: Range = (0.4, 3.5)
+    sigma: Range = (0.5, 4.5)
     smooth_p: float = 0.5
 
 
