@@ -28,7 +28,7 @@ from equime.baselines.fold_vectors import (
     grade_six,
     pool_window,
     transform_row,
-)  # fmt: skip
+)
 
 F32 = NDArray[np.float32]
 F64 = NDArray[np.float64]

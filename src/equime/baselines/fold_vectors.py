@@ -9,7 +9,9 @@ taps, from pixels d0 to d3, take four products instead of six,
     m0 = (d0 - d2) w0,  m1 = (d1 + d2) (w0 + w1 + w2) / 2,  m2 = (d2 - d1) (w0 - w1 + w2) / 2,  m3 = (d3 - d1) w2,
 
 of which the outputs are m0 + m1 + m2 and m1 - m2 + m3. The first factors come from the image alone, the second ones
-from the weights alone; here both are called transformed. Row, product and channel of the input are added up before.
+from the weights alone; here both are called transformed. Row and channel of the input are added up before.
+
+numba keeps what it compiled by the file of the loops alone: after a change here touch ``fold_kernels.py`` as well.
 """
 
 from __future__ import annotations

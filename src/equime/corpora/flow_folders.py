@@ -51,7 +51,9 @@ UNKNOWN_FPS: Final = 1.0
 SYNTHETIC: Final = "SYNTHETIC.txt"
 """File at the root of a tree that holds generated clips: pictures of flow do not show it."""
 
-SYNTHETIC_TEXT: Final = "Some or all of these samples were computed from generated clips, not from recordings of people.\n"
+SYNTHETIC_TEXT: Final = (
+    "Some or all of these samples were computed from generated clips, not from recordings of people.\n"
+)
 
 _SUBJECTS: Final = {"casme2": r"sub\d{2}", "samm": r"\d{3}", "smic": r"s\d{1,2}", "casme3": r"spNO\.\d+"}
 _CLIPS: Final = {
