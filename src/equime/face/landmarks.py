@@ -9,12 +9,15 @@ Sources: Bazarevsky et al. 2019 (BlazeFace), Kartynnik et al. 2019 (face mesh), 
 
 from __future__ import annotations
 
+import importlib
 import os
+import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import lru_cache
+from types import ModuleType
 from typing import Any, Final
 
 import cv2
@@ -45,7 +48,7 @@ class Models:
     """The models of this process; use `models`."""
 
     def __init__(self) -> None:
-        with _quiet_stderr(), _no_warnings():
+        with _quiet_stderr(), _no_warnings(), _pyplot_later():
             # The C++ code logs through abseil, which reads neither at run time; set before the import.
             os.environ.setdefault("GLOG_minloglevel", "2")
             os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
@@ -90,6 +93,32 @@ def _no_warnings() -> Iterator[None]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield
+
+
+class _Later(ModuleType):
+    """``matplotlib.pyplot``, imported when something of it is used."""
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(importlib.import_module("matplotlib.pyplot"), name)
+
+
+@contextmanager
+def _pyplot_later() -> Iterator[None]:
+    """MediaPipe's drawing helpers import pyplot, which takes longer than everything else and is not used here."""
+    if "matplotlib.pyplot" in sys.modules:
+        yield
+        return
+    stand_in = _Later("matplotlib.pyplot")
+    package = ModuleType("matplotlib")
+    package.__dict__["pyplot"] = stand_in
+    added = {"matplotlib": package, "matplotlib.pyplot": stand_in}
+    added = {name: module for name, module in added.items() if name not in sys.modules}
+    sys.modules.update(added)
+    try:
+        yield
+    finally:
+        for name in added:
+            del sys.modules[name]
 
 
 def far_score(rgb: NDArray[np.uint8]) -> float:
