@@ -65,6 +65,26 @@ def test_trained_on_one_set_and_tested_on_another(
     assert predictions[0].startswith("clip_id,subject,data_set,fold,label,prediction,p_negative")
 
 
+def test_figures_go_into_the_card(
+    taught: Path, asked: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    recipe = tmp_path / "mine.toml"
+    recipe.write_text(TRAINING)
+    assert typed(capsys, "train", recipe, tmp_path / "kept", "--data", taught)[0] == 0
+    kept = tmp_path / "kept" / "mine"
+    for _ in range(2):
+        code, _, err = typed(capsys, "score", kept, tmp_path / "s", "--data", asked, "--note", "18 others")
+        assert code == 0, err
+    found = load_shipped(kept).card.figures
+    assert set(found) == {f"{name}, 18 others" for name in ("UF1", "UAR", "accuracy")}
+    assert "* UF1, 18 others: 1.000" in (kept / "card.md").read_text()
+    code, _, err = typed(
+        capsys, "score", "emotion_cnn", tmp_path / "t", "--data", asked, "--note", "18 others"
+    )
+    assert code == 2
+    assert "give the folder of emotion_cnn" in err
+
+
 def test_scores_are_those_of_the_predictions(
     taught: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

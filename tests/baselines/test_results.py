@@ -22,6 +22,7 @@ from equime.baselines.results import (
 )
 from equime.baselines.results_plots import reliability, write_plots
 from equime.baselines.results_report import figure, markdown, read_results, with_interval, write_report
+from equime.baselines.scoring import figures_of
 from equime.coded import THREE, Finding
 from equime.errors import InputError
 from equime.evaluation_framework.audit.predictions import read_predictions
@@ -232,3 +233,13 @@ def test_plots_are_pictures(head: str, tmp_path: Path) -> None:
     assert [f.name for f in files] == ["confusion.png", "scores.png", "reliability.png"]
     assert all(f.read_bytes().startswith(b"\x89PNG") for f in files)
     assert write_plots(results(settings, {}), {}, tmp_path) == []
+
+
+def test_figures_for_a_card_have_the_interval_in_their_name() -> None:
+    found = figures_of(results(config(), {("", "good"): outcome()}), "48 invented clips")
+    part = results(config(), {("", "good"): outcome()}).models[0].parts[0]
+    uf1 = part.scores["uf1"]
+    assert found[f"UF1 ({uf1.low:.3f} to {uf1.high:.3f}), 48 invented clips"] == pytest.approx(
+        uf1.value, abs=5e-5
+    )
+    assert len(found) == len(part.scores)

@@ -14,7 +14,7 @@ from equime.baselines.predictions import write_predictions
 from equime.baselines.protocols import Outcome
 from equime.baselines.results import ModelResult, Results, confusion_of, parts_of
 from equime.baselines.results_plots import write_plots
-from equime.baselines.results_report import write_report
+from equime.baselines.results_report import TITLES, write_report
 from equime.baselines.shipped import Card, Shipped
 from equime.coded import CodedSet
 from equime.errors import InputError
@@ -85,6 +85,23 @@ def score(
     write_report(results, out)
     write_plots(results, {("", card.name): outcome}, out)
     return results
+
+
+def figures_of(results: Results, data: str) -> dict[str, float]:
+    """Every score over all clips, for a card: name with interval and the data's name to value.
+
+    Args:
+        results: of `score`.
+        data: what was tested on, in words.
+    """
+    part = results.models[0].parts[0]
+    found = {}
+    for key, value in part.scores.items():
+        if value.value is not None:
+            known = value.low is not None and value.high is not None
+            span = f" ({value.low:.3f} to {value.high:.3f})" if known else ""
+            found[f"{TITLES[key]}{span}, {data}"] = round(value.value, 4)
+    return found
 
 
 def _config(card: Card, features: dict[str, Value], intervals: Intervals) -> Config:

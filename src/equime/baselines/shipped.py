@@ -230,6 +230,19 @@ def save_shipped(folder: Path, fitted: Fitted, card: Card) -> Card:
     return card
 
 
+def add_figures(folder: Path, figures: Mapping[str, float]) -> Card:
+    """Write figures into the card of a recogniser that lies in a folder; those of the same name are replaced.
+
+    Raises:
+        MissingError, WorkError: as `read_card`; the disk refuses.
+    """
+    card = read_card(folder)
+    card = msgspec.structs.replace(card, figures={**card.figures, **figures})
+    write_atomic(folder / CARD_TEXT, card_text(card, (folder / WEIGHTS).stat().st_size).encode())
+    write_atomic(folder / CARD, msgspec.json.format(canonical_json(card), indent=1) + b"\n")
+    return card
+
+
 # -- storage ---------------------------------------------------------------------------------------------
 
 

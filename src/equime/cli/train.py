@@ -10,6 +10,7 @@ import typer
 from equime.cli import options as o
 from equime.cli.app import app
 from equime.cli.output import print_json
+from equime.errors import InputError
 
 Data = Annotated[
     list[str],
@@ -59,6 +60,12 @@ def score(
             help="How faces are cut out, where it is not as in training: eyes, tight, face, aligned, none."
         ),
     ] = None,
+    note: Annotated[
+        str | None,
+        typer.Option(
+            "--note", help="Also write the figures into the recogniser's card, under this name of the data."
+        ),
+    ] = None,
     workers: o.Workers = None,
     cache: Cache = None,
     as_json: o.Json = False,
@@ -68,14 +75,19 @@ def score(
     Everything is tested, nothing is trained: with the recognisers that ship this is "synthetic to real".
     """
     from equime.baselines.results_report import MARKDOWN, TITLES, findings_of, with_interval  # noqa: PLC0415
+    from equime.baselines.scoring import figures_of  # noqa: PLC0415
     from equime.baselines.scoring import score as run_score  # noqa: PLC0415
-    from equime.baselines.shipped import load_shipped  # noqa: PLC0415
+    from equime.baselines.shipped import add_figures, load_shipped  # noqa: PLC0415
     from equime.cli.coded_data import open_data  # noqa: PLC0415
 
     chosen = load_shipped(recogniser)
+    if note is not None and not Path(recogniser).is_dir():
+        raise InputError(f"--note writes into a card; give the folder of {recogniser}, not its name")
     sets = [open_data(path) for path in data]
     features = {} if crop is None else {"crop": crop}
     results = run_score(sets, chosen, out, features=dict(features), cache=cache, workers=workers)
+    if note is not None:
+        add_figures(Path(recogniser), figures_of(results, note))
     if as_json:
         print_json(results)
         return
