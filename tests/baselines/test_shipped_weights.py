@@ -14,8 +14,10 @@ from equime.baselines.keeping import load_training, shipped_trainings
 from equime.baselines.shipped import FOLDER, WEIGHTS, list_shipped, load_shipped
 from equime.coded import THREE, of_dataset
 from equime.dataset import Dataset
+from equime.registry import lookup
 
 NAMES = tuple(card.name for card in list_shipped())
+WITHOUT_TORCH = tuple(card.name for card in list_shipped() if not lookup("model", card.model)().about.requires)
 
 
 def test_every_training_that_ships_has_its_weights() -> None:
@@ -33,10 +35,18 @@ def test_the_card_is_the_training(name: str) -> None:
     assert card.synthetic
     assert card.command == training.command
     assert dict(card.options) | training.options == dict(card.options)
+    assert card.figures
     assert card.features == FeatureOptions.of(dict(training.features)).table()
 
 
-@pytest.mark.parametrize("name", NAMES)
+def test_the_defaults_need_no_torch() -> None:
+    """`equime predict` takes the first of each head."""
+    first = {card.head: card for card in reversed(list_shipped())}
+    assert first["emotion"].name == "emotion_cnn"
+    assert {card.name for card in first.values()} <= set(WITHOUT_TORCH)
+
+
+@pytest.mark.parametrize("name", WITHOUT_TORCH)
 def test_they_run_without_torch(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     real = builtins.__import__
 

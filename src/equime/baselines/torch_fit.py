@@ -16,9 +16,9 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from equime.baselines.fit_checks import check_folds, with_defaults
 from equime.baselines.losses import loss_function, targets
 from equime.baselines.recogniser import About, Fitted, Head, Options
-from equime.baselines.sklearn_fit import check_folds, with_defaults
 from equime.errors import InputError
 from equime.seeding import stream
 from equime.torch_env import torch

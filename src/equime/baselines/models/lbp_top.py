@@ -9,11 +9,12 @@ from typing import Any, Final, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from equime.baselines.fit_checks import check_folds, with_defaults
 from equime.baselines.inputs import Input
 from equime.baselines.lbp_histograms import LbpTop as Descriptor
 from equime.baselines.lbp_histograms import at_length, histograms, without_padding
 from equime.baselines.recogniser import About, Fitted, Head, Options
-from equime.baselines.sklearn_fit import SvmSettings, check_folds, fit_svms, with_defaults
+from equime.baselines.sklearn_fit import SvmSettings, fit_svms
 from equime.baselines.svm_machine import Machine
 from equime.errors import InputError
 
