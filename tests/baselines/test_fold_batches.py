@@ -7,8 +7,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from safetensors.numpy import load, save
 
 from equime.baselines.models.ststnet import StstNet
+from equime.baselines.shipped import packed, unpacked
 from equime.torch_env import torch
 
 pytestmark = pytest.mark.xdist_group("torch_fit")
@@ -80,6 +82,14 @@ def test_images_on_disk_are_read_batch_by_batch(flows: Any, tmp_path: Path) -> N
     on_disk = np.load(tmp_path / "x.npy", mmap_mode="r")
     found = StstNet().fit(on_disk, y, folds, options=OPTIONS)
     assert_equal(found, StstNet().fit(np.asarray(on_disk), y, folds, options=OPTIONS), flows)
+
+
+def test_what_is_kept_can_be_loaded(flows: Any) -> None:
+    """The counters of batch normalisation are numbers, not vectors."""
+    (fitted,) = StstNet().fit(flows, np.arange(len(flows)) % 3, [np.arange(len(flows))], options=OPTIONS)
+    stored = unpacked(load(save(packed(fitted.tensors(), "full"))))
+    again = StstNet().restore(stored, head="emotion", n_outputs=3)
+    np.testing.assert_array_equal(again.probabilities(flows), fitted.probabilities(flows))
 
 
 def test_the_number_of_threads_changes_nothing(flows: Any) -> None:

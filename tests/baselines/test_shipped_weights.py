@@ -17,7 +17,9 @@ from equime.dataset import Dataset
 from equime.registry import lookup
 
 NAMES = tuple(card.name for card in list_shipped())
-WITHOUT_TORCH = tuple(card.name for card in list_shipped() if not lookup("model", card.model)().about.requires)
+WITHOUT_TORCH = tuple(
+    card.name for card in list_shipped() if not lookup("model", card.model)().about.requires
+)
 
 
 def test_every_training_that_ships_has_its_weights() -> None:

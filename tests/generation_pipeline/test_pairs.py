@@ -113,7 +113,7 @@ def test_a_recipe_that_means_nothing_is_refused_by_name(changes: list[str], text
 
 
 def test_a_recipe_file_that_is_missing_damaged_or_circular(tmp_path: Path) -> None:
-    with pytest.raises(MissingError, match="megc or plain"):
+    with pytest.raises(MissingError, match="megc, mild, plain, or the path"):
         load_recipe(str(tmp_path / "none.toml"))
     (tmp_path / "bad.toml").write_text("name = ")
     with pytest.raises(InputError, match="not TOML"):

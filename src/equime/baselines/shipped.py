@@ -255,7 +255,7 @@ def packed(tensors: Mapping[str, NDArray[np.generic]], storage: Storage) -> Tens
     out: Tensors = {}
     for name, array in tensors.items():
         if storage == "full" or array.size < COMPACT_FROM or not np.issubdtype(array.dtype, np.floating):
-            out[name] = np.ascontiguousarray(array)
+            out[name] = np.array(array, order="C")  # `ascontiguousarray` would make a number a vector
             continue
         values = np.asarray(array, np.float32)
         if storage == "byte" and values.min() >= 0:

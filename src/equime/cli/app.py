@@ -15,8 +15,8 @@ from equime.errors import EquimeError
 INTERRUPTED: Final = 130
 
 MODULES: Final = (
-    "attributes", "audit", "benchmark", "corpus", "evaluate", "generate", "inspect", "model", "pairs", "predict",
-    "spot", "train", "weights",
+    "adherence", "attributes", "audit", "benchmark", "corpus", "evaluate", "finetune", "generate", "inspect", "model",
+    "pairs", "predict", "spot", "train", "weights",
 )  # fmt: skip
 """Modules of the commands."""
 

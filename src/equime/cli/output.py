@@ -16,6 +16,7 @@ LABELS: Final = {
     "faces": "looking at faces",
     "plan": "planning",
     "clips": "making clips",
+    "export": "exporting clips",
     "views": "tables",
     "measure": "measuring clips",
     "audit": "auditing",

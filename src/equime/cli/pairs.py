@@ -23,7 +23,7 @@ def pairs(
     ],
     out: Annotated[Path, typer.Argument(help="Folder of the set of coded clips.")],
     n: Annotated[int, typer.Option("--n", help="Pairs in total; a later run may ask for more.")] = 3000,
-    recipe: Annotated[str, typer.Option(help="megc, plain, or a TOML file.")] = "megc",
+    recipe: Annotated[str, typer.Option(help="megc, mild, plain, or a TOML file.")] = "megc",
     seed: o.Seed = 0,
     workers: o.Workers = None,
     drawn: Annotated[

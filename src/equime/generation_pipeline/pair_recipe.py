@@ -1,6 +1,6 @@
 """Recipe of training pairs: which AU sets teach a class, and everything that varies around them.
 
-A recipe is a TOML file; ``megc`` and ``plain`` ship. A file of one's own may start from either
+A recipe is a TOML file; ``megc``, ``mild`` and ``plain`` ship. A file of one's own may start from either
 (``extends = "megc"``) and name only what differs. Every section but the classes has ``on``: an ablation switches
 one off and keeps all other draws, because each section has a random stream of its own.
 """
@@ -42,7 +42,7 @@ from equime.generation_pipeline.priors import default_priors
 from equime.seeding import content_id
 from equime.types import Record
 
-SHIPPED: Final = ("megc", "plain")
+SHIPPED: Final = ("megc", "mild", "plain")
 REPRESSION: Final = "repression"
 """CASME II codes it beside the seven emotions; equime's causal model does not have it."""
 
@@ -138,7 +138,7 @@ def load_recipe(name: str, changes: Sequence[str] = ()) -> Recipe:
     """A recipe that ships, or a TOML file, with single values changed.
 
     Args:
-        name: "megc", "plain" or a path.
+        name: one that ships, or a path.
         changes: "section.key=value" in TOML's notation ("head.on=false", "intensity.fraction=[0.1,0.4]").
 
     Raises:
@@ -190,7 +190,7 @@ def _read(path: Path) -> str:
         return path.read_text("utf-8")
     except FileNotFoundError:
         raise MissingError(
-            f"{path}: no such recipe; use {' or '.join(SHIPPED)}, or the path of a TOML file"
+            f"{path}: no such recipe; use {', '.join(SHIPPED)}, or the path of a TOML file"
         ) from None
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: cannot be read as a recipe ({error}); give a TOML file") from None
