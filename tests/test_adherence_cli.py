@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-import equime.cli.adherence  # noqa: F401 (registers the command)
 from equime.cli import app
 from equime.dataset import Dataset
 from equime.records import write_records

@@ -7,10 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from equime.cli import (
-    app,
-    finetune,  # noqa: F401  # registers its command
-)
+from equime.cli import app
 from equime.dataset import Dataset
 
 

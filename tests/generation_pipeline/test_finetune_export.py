@@ -16,6 +16,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import yaml
 from PIL import Image
 
 from equime import layout, quality_gate
@@ -240,7 +241,6 @@ def test_ltx_configurations_hold_what_their_trainers_accept(exports: dict[str, P
     """``LtxvTrainerConfig``; ``ValidationConfig.validate_num_images``: as many images as prompts. LTX-2:
     ``docs/configuration-reference.md``, samples with a ``first_frame`` condition.
     """
-    yaml = pytest.importorskip("yaml")
     out = exports["ltx"]
     ltxv, ltx2 = (
         yaml.safe_load((out / n).read_text("utf-8")) for n in ("ltxv_lora.yaml", "ltx2_i2v_lora.yaml")

@@ -63,8 +63,8 @@ class _Vectors:
         ]
 
     def _place(self, array: Any, at: Any, offset: int) -> Any:
-        where = self.builder.add(at, ir.Constant(self.index, offset)) if at is not None else None
-        return self.builder.gep(array, [where if at is not None else ir.Constant(self.index, offset)])
+        here = ir.Constant(self.index, offset)
+        return self.builder.gep(array, [here if at is None else self.builder.add(at, here)])
 
     def load(self, array: Any, at: Any, offset: int) -> Any:
         """Eight values."""

@@ -7,16 +7,14 @@ import io
 import os
 import shutil
 from pathlib import Path, PurePosixPath
-from typing import Final
 
 from equime.dataset import ClipView
 from equime.errors import WorkError
 from equime.generation_pipeline.finetune_export_plan import Bucket, Request, Sample
+from equime.generation_pipeline.render import file_sha256
 from equime.records import aside, write_atomic
 from equime.types import Record
 from equime.video import EncoderSettings, read_comment, read_frame, read_planes, write_clip
-
-_BLOCK: Final = 1 << 20
 
 
 class Row(Record, frozen=True):
@@ -140,11 +138,7 @@ def _first_frame(path: Path) -> bytes:
 
 
 def _sha256(path: Path) -> str:
-    digest = hashlib.sha256()
     try:
-        with path.open("rb") as file:
-            while block := file.read(_BLOCK):
-                digest.update(block)
+        return file_sha256(path)
     except OSError as error:
         raise WorkError(f"{path}: {error.strerror}; make it readable") from error
-    return digest.hexdigest()
