@@ -139,6 +139,12 @@ def test_options_that_make_no_sense_are_refused(
     assert message in err
 
 
+def test_a_path_that_is_not_there_is_named(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    code, _, err = call(capsys, "spot", tmp_path / "nothing", "--recognise", "emotion_cnn")
+    assert code == 2
+    assert f"{tmp_path / 'nothing'}: does not exist" in err
+
+
 def test_a_video_that_cannot_be_read_is_a_problem_and_not_the_end(
     capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:

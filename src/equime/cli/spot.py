@@ -156,6 +156,8 @@ def _coded(path: Path) -> CodedSet | None:
     """The coded clips of a path; None where it has none."""
     from equime import coded  # noqa: PLC0415
 
+    if not path.exists():
+        raise InputError(f"{path}: does not exist; check the path")
     if coded.is_set(path):
         return coded.read_set(path)
     return coded.of_dataset(path) if (path / "dataset.json").is_file() else None
