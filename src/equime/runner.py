@@ -32,6 +32,9 @@ from equime.errors import EquimeError, InputError, WorkError
 from equime.records import disk_error, disk_message
 from equime.registry import load
 
+WORKERS: Final = "EQUIME_WORKERS"
+"""Environment variable: processes where a command or call names none."""
+
 THREAD_LIMITS: Final = (
     "OMP_NUM_THREADS",
     "OPENBLAS_NUM_THREADS",
@@ -92,11 +95,19 @@ class Outcome:
 
 
 def n_workers(asked: int | None) -> int:
-    """How many processes to use: one per processor where nobody says, 0 works in this process.
+    """How many processes to use; 0 works in this process.
+
+    Args:
+        asked: the number; None is what the environment variable ``EQUIME_WORKERS`` says, else one per processor.
 
     Raises:
-        InputError: below 0.
+        InputError: below 0, or a variable that is no number.
     """
+    if asked is None and (text := os.environ.get(WORKERS, "")):
+        try:
+            asked = int(text)
+        except ValueError:
+            raise InputError(f"{WORKERS}={text}: no whole number; unset it or give one such as 4") from None
     if asked is None:
         return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     if asked < 0:

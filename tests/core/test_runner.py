@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from equime.errors import WorkError
-from equime.runner import MAX_ATTEMPTS, THREAD_LIMITS, Task, run
+from equime.errors import InputError, WorkError
+from equime.runner import MAX_ATTEMPTS, THREAD_LIMITS, Task, n_workers, run
 from tests import runs
 
 HERE = "tests.core.test_runner"
@@ -166,3 +166,17 @@ def test_stopping_early_leaves_no_process() -> None:
     for pid in pids:
         with pytest.raises(ProcessLookupError):
             os.kill(pid, 0)
+
+
+def test_the_number_of_workers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EQUIME_WORKERS", "3")
+    assert n_workers(None) == 3
+    assert n_workers(1) == 1
+    monkeypatch.setenv("EQUIME_WORKERS", "many")
+    with pytest.raises(InputError, match="EQUIME_WORKERS=many: no whole number"):
+        n_workers(None)
+    monkeypatch.setenv("EQUIME_WORKERS", "-1")
+    with pytest.raises(InputError, match="below 0"):
+        n_workers(None)
+    monkeypatch.delenv("EQUIME_WORKERS")
+    assert n_workers(None) >= 1

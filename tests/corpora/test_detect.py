@@ -27,7 +27,7 @@ def test_two_corpora_in_one_folder(tmp_path: Path) -> None:
     more_miniatures.mmew(tmp_path)
     miniatures.samm(tmp_path)
     assert detect(tmp_path) == ["samm", "mmew"]
-    with pytest.raises(InputError, match="may be samm or mmew; say which with --as"):
+    with pytest.raises(InputError, match="may be samm or mmew; say which with --as KEY, or as KEY:PATH"):
         open_corpus(tmp_path)
     assert open_corpus(tmp_path, "samm").info.corpus == "samm"
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Final
 
 from equime.coded import CodedSet, is_set
 from equime.corpora.corpus import Corpus
@@ -14,6 +15,8 @@ from equime.errors import InputError, MissingError
 from equime.registry import CORPORA, lookup
 
 MEB = "meb"
+
+SAY_WHICH: Final = "say which with --as KEY, or as KEY:PATH where a command takes no --as"
 
 
 def corpus(key: str) -> Corpus:
@@ -89,7 +92,7 @@ def open_corpus(root: Path, key: str | None = None, table: Path | None = None) -
     if len(keys) == 1:
         return corpus(keys[0]).read(root, table=table)
     if keys:
-        raise InputError(f"{root}: may be {' or '.join(keys)}; say which with --as")
+        raise InputError(f"{root}: may be {' or '.join(keys)}; {SAY_WHICH}")
     raise InputError(_unknown(root))
 
 
@@ -102,9 +105,7 @@ def _unknown(root: Path) -> str:
     if near:
         return f"{root}: no layout of a corpus there; the right folder may be {' or '.join(near[:3])}"
     layouts = "; ".join(f"{key}: {corpus(key).about.layout}" for key in CORPORA)
-    return (
-        f"{root}: no layout of a corpus that equime knows. Expected is one of: {layouts}. Say which with --as"
-    )
+    return f"{root}: no layout of a corpus that equime knows. Expected is one of: {layouts}. Else {SAY_WHICH}"
 
 
 def open_table(path: Path, key: str | None = None) -> CodedSet:
@@ -120,10 +121,10 @@ def open_table(path: Path, key: str | None = None) -> CodedSet:
     """
     keys = [key] if key is not None else detect_table(path)
     if len(keys) > 1:
-        raise InputError(f"{path}: may be the table of {' or '.join(keys)}; say which with --as")
+        raise InputError(f"{path}: may be the table of {' or '.join(keys)}; say which with --as KEY")
     if not keys:
         raise InputError(
             f"{path}: its columns are those of no corpus that equime knows ({', '.join((*CORPORA, MEB))}); say which it "
-            "is with --as"
+            "is with --as KEY"
         )
     return read_meb(path) if keys[0] == MEB else corpus(keys[0]).read_table(path)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections import Counter
 from pathlib import Path
@@ -14,6 +13,7 @@ from equime.generation_pipeline.pipeline import make_design, prepared
 from equime.generation_pipeline.settings import Settings
 from equime.progress import Progress
 from equime.records import read
+from equime.runner import n_workers
 from equime.types import Clip, Record, Rejection
 
 BITS_PER_PIXEL: Final = 0.36
@@ -87,7 +87,7 @@ def plan_report(
     rejected = Counter(item.reason for item in read(root / layout.REJECTED, Rejection))
     design = make_design(settings, faces).report()
     n_frames = round(settings.duration_ms * settings.fps / 1000)
-    n_workers = workers or os.cpu_count() or 1
+    n_processes = max(n_workers(workers), 1)
     n_left = design.n_clips - len(dataset)
     n_bytes, seconds, basis = _cost(settings, dataset.clips, n_frames)
     free = shutil.disk_usage(root).free
@@ -102,8 +102,8 @@ def plan_report(
         n_rejected=sum(rejected.values()),
         rejected=dict(sorted(rejected.items())),
         estimated_bytes=round(n_bytes * n_left),
-        estimated_seconds=round(seconds * n_left / n_workers, 1),
-        n_workers=n_workers,
+        estimated_seconds=round(seconds * n_left / n_processes, 1),
+        n_workers=n_processes,
         free_bytes=free,
         enough_disk=n_bytes * n_left < free,
         basis=basis,
