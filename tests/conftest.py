@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
+import filelock
 import hypothesis
 import pytest
 
@@ -22,32 +24,68 @@ hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "same"))
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The long groups first, so that the other processes have something to do meanwhile."""
-    items.sort(key=lambda item: item.get_closest_marker("xdist_group") is None)
+    """Tests that share a module's fixture run in one process, as it would be made in each otherwise.
+
+    The named groups, which are the long ones, come first, single tests last, so that no process waits at the end.
+    """
+    named = [item for item in items if item.get_closest_marker("xdist_group")]
+    alone = set(items) - set(named)
+    by_module = [item for item in items if item in alone and uses_module_fixture(item)]
+    for item in by_module:
+        item.add_marker(pytest.mark.xdist_group(item.nodeid.partition("::")[0]))
+    rank = dict.fromkeys(items, 2) | dict.fromkeys(by_module, 1) | dict.fromkeys(named, 0)
+    items.sort(key=rank.__getitem__)
+
+
+def uses_module_fixture(item: pytest.Item) -> bool:
+    """Whether a fixture of a test is made once per module."""
+    fixtures = item._fixtureinfo.name2fixturedefs if isinstance(item, pytest.Function) else {}
+    return any(definition.scope == "module" for found in fixtures.values() for definition in found)
+
+
+def shared(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], object]) -> Path:
+    """A folder that is filled once for all processes of the test run; the others wait for it."""
+    base = factory.getbasetemp()
+    base = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    folder, done = base / name, base / f"{name}.done"
+    with filelock.FileLock(base / f"{name}.lock"):
+        if not done.exists():
+            shutil.rmtree(folder, ignore_errors=True)
+            folder.mkdir()
+            make(folder)
+            done.touch()
+    return folder
 
 
 @pytest.fixture(scope="session")
 def faces(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A table with three drawn faces, small."""
-    return save_default_faces(tmp_path_factory.mktemp("faces"), 3, size_px=320)
+    folder = shared(
+        tmp_path_factory, "three_faces", lambda folder: save_default_faces(folder, 3, size_px=320)
+    )
+    return folder / "faces.csv"
 
 
 @pytest.fixture(scope="session")
 def planned(faces: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A plan of `runs.N_CLIPS` clips of those faces; copy it."""
-    out = tmp_path_factory.mktemp("planned") / "out"
-    code, _, err = runs.call("plan", faces, out, *runs.options())
-    assert code == 0, err
-    return out
+
+    def make(folder: Path) -> None:
+        code, _, err = runs.call("plan", faces, folder / "out", *runs.options())
+        assert code == 0, err
+
+    return shared(tmp_path_factory, "planned", make) / "out"
 
 
 @pytest.fixture(scope="session")
 def reference(faces: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The same, made in one go by one worker; do not change it."""
-    out = tmp_path_factory.mktemp("reference") / "out"
-    code, _, err = runs.call("generate", faces, out, *runs.options(), "--workers", "1")
-    assert code == 0, err
-    return out
+
+    def make(folder: Path) -> None:
+        code, _, err = runs.call("generate", faces, folder / "out", *runs.options(), "--workers", "1")
+        assert code == 0, err
+
+    return shared(tmp_path_factory, "reference", make) / "out"
 
 
 @pytest.fixture
@@ -65,9 +103,12 @@ def made(reference: Path, tmp_path: Path) -> Path:
 @pytest.fixture(scope="session")
 def mesh_clips(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
     """Eight clips of two faces: four emotions each, 256 px, 2 s at 24 fps. Do not change it."""
-    folder: Path = tmp_path_factory.mktemp("mesh")
-    table = save_default_faces(folder / "source", 2, size_px=320)
-    emotions = ["happiness", "surprise", "anger", "neutral"]
-    return equime.generate(
-        table, folder / "out", clips=8, seed=3, emotions=emotions, duration_s=2.0, size_px=256, workers=0
-    )
+
+    def make(folder: Path) -> None:
+        table = save_default_faces(folder / "source", 2, size_px=320)
+        emotions = ["happiness", "surprise", "anger", "neutral"]
+        equime.generate(
+            table, folder / "out", clips=8, seed=3, emotions=emotions, duration_s=2.0, size_px=256, workers=0
+        )
+
+    return Dataset.open(shared(tmp_path_factory, "mesh_clips", make) / "out")

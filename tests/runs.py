@@ -49,8 +49,8 @@ def call(*arguments: str | Path, **extra: str) -> tuple[int, str, str]:
 
 
 def generate(faces: Path, out: Path, *more: str, **extra: str) -> tuple[int, str, str]:
-    """``equime generate`` as a process."""
-    return call("generate", faces, out, *(more or options()), "--workers", "2", **extra)
+    """``equime generate`` as a process, with one worker: a second one takes longer to start than to save."""
+    return call("generate", faces, out, *(more or options()), "--workers", "1", **extra)
 
 
 def status(out: Path) -> dict[str, int]:

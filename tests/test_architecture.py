@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import ast
+import functools
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
+
 import equime
 from tests import runs
+
+pytestmark = pytest.mark.xdist_group("architecture")
 
 PACKAGE = Path(equime.__file__).parent
 SUBSYSTEMS = {"generation_pipeline", "attribute_extraction", "evaluation_framework", "corpora", "baselines"}
@@ -53,8 +58,13 @@ def imports_of(path: Path) -> Iterator[str]:
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
-def crossings() -> Iterator[tuple[str, str, str]]:
+@functools.cache
+def crossings() -> tuple[tuple[str, str, str], ...]:
     """(importing part, imported part, file) of every import inside the package."""
+    return tuple(_crossings())
+
+
+def _crossings() -> Iterator[tuple[str, str, str]]:
     for path in PACKAGE.rglob("*.py"):
         for name in imports_of(path):
             parts = name.split(".")

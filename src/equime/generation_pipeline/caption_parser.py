@@ -6,6 +6,7 @@ sentence written by someone else that uses the same phrases or FACS codes is und
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Sequence
 from typing import Final, Literal
@@ -113,12 +114,15 @@ def _phrase_table() -> dict[str, tuple[int, str]]:
     return table
 
 
-_PHRASE_OF: Final = _phrase_table()
-_LONGEST_FIRST: Final = sorted(_PHRASE_OF, key=len, reverse=True)
-_ACTION: Final = re.compile(
-    rf"(?:\b(?P<adverb>{'|'.join(_LETTER_OF)}) )?\b(?P<phrase>{'|'.join(map(re.escape, _LONGEST_FIRST))})\b",
-    re.IGNORECASE,
-)
+@functools.cache
+def _actions() -> tuple[dict[str, tuple[int, str]], re.Pattern[str]]:
+    """The table of phrases and the pattern that finds one; made when a text is first read, as it takes 0.1 s."""
+    table = _phrase_table()
+    phrases = "|".join(map(re.escape, sorted(table, key=len, reverse=True)))
+    adverbs = "|".join(_LETTER_OF)
+    return table, re.compile(rf"(?:\b(?P<adverb>{adverbs}) )?\b(?P<phrase>{phrases})\b", re.IGNORECASE)
+
+
 _TIMES: Final = {
     name: [re.compile(pattern.replace("#", _NUMBER), re.IGNORECASE) for pattern in patterns]
     for name, patterns in {
@@ -168,8 +172,9 @@ def _parse_aus(text: str) -> tuple[AuFact, ...]:
     sides: dict[int, list[str]] = {}
     found = [(int(m["au"]), m["side"].upper(), m["letter"]) for m in _CODE.finditer(text)]
     # A FACS caption names its AUs in words too ("45C blink"), so where there are codes they alone count.
-    for match in () if found else _ACTION.finditer(_BLINKS.sub(" ", text)):
-        au, side = _PHRASE_OF[match["phrase"].lower()]
+    phrases, action = _actions()
+    for match in () if found else action.finditer(_BLINKS.sub(" ", text)):
+        au, side = phrases[match["phrase"].lower()]
         found.append((au, side[:1].upper(), _LETTER_OF.get((match["adverb"] or "").lower(), "?")))
     for au, side, strength in found:
         if au not in ACTION_UNITS:
