@@ -57,6 +57,11 @@ def shared(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], ob
     return folder
 
 
+def own_copy(factory: pytest.TempPathFactory, folder: Path) -> Path:
+    """Of this process: commands lock the data set that they read."""
+    return shutil.copytree(folder, factory.mktemp(folder.parent.name) / folder.name)
+
+
 @pytest.fixture(scope="session")
 def faces(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A table with three drawn faces, small."""
@@ -74,7 +79,7 @@ def planned(faces: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         code, _, err = runs.call("plan", faces, folder / "out", *runs.options())
         assert code == 0, err
 
-    return shared(tmp_path_factory, "planned", make) / "out"
+    return own_copy(tmp_path_factory, shared(tmp_path_factory, "planned", make) / "out")
 
 
 @pytest.fixture(scope="session")
@@ -85,7 +90,7 @@ def reference(faces: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         code, _, err = runs.call("generate", faces, folder / "out", *runs.options(), "--workers", "1")
         assert code == 0, err
 
-    return shared(tmp_path_factory, "reference", make) / "out"
+    return own_copy(tmp_path_factory, shared(tmp_path_factory, "reference", make) / "out")
 
 
 @pytest.fixture
@@ -111,4 +116,4 @@ def mesh_clips(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
             table, folder / "out", clips=8, seed=3, emotions=emotions, duration_s=2.0, size_px=256, workers=0
         )
 
-    return Dataset.open(shared(tmp_path_factory, "mesh_clips", make) / "out")
+    return Dataset.open(own_copy(tmp_path_factory, shared(tmp_path_factory, "mesh_clips", make) / "out"))

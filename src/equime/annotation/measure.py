@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -11,7 +12,9 @@ from equime.annotation.annotators import Annotator, ClipContext, Row, Session, V
 from equime.clip_sources import ClipSource
 from equime.errors import EquimeError, WorkError
 from equime.frames import Frame, open_frames
-from equime.motion.session import MotionSession
+
+if TYPE_CHECKING:
+    from equime.motion.session import MotionSession
 
 
 @dataclass(frozen=True)
@@ -64,7 +67,7 @@ def measure_clip(source: ClipSource, annotators: Sequence[Annotator], *, flow: s
         with open_frames(source) as stream:
             context = ClipContext(source, stream.info)
             sessions = run.start(annotators, context)
-            motion = MotionSession(context, flow=flow) if any(a.needs_motion for a in annotators) else None
+            motion = _motion(context, flow) if any(a.needs_motion for a in annotators) else None
             for frame in stream.frames:
                 if motion is not None:
                     motion.feed(frame)
@@ -78,6 +81,13 @@ def measure_clip(source: ClipSource, annotators: Sequence[Annotator], *, flow: s
     except EquimeError as error:
         return Measured({}, (run.problem("", getattr(error, "code", "unreadable"), str(error)),))
     return Measured(rows, tuple(run.problems), tuple(time_ms))
+
+
+def _motion(context: ClipContext, flow: str) -> MotionSession:
+    """The motion analysis; its import takes a second, which most measurements need not wait for."""
+    from equime.motion.session import MotionSession  # noqa: PLC0415
+
+    return MotionSession(context, flow=flow)
 
 
 class _Run:

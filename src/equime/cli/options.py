@@ -17,7 +17,9 @@ Measured = Annotated[
 FolderFps = Annotated[float | None, typer.Option("--fps", help="Frame rate of frame folders.")]
 Clips = Annotated[int | None, typer.Option(help="Clips in total; default: every emotion once per face.")]
 Seed = Annotated[int, typer.Option(help="Seed of all randomness.")]
-Workers = Annotated[int | None, typer.Option(help="Processes; default: EQUIME_WORKERS, else one per processor; 0: this one.")]
+Workers = Annotated[
+    int | None, typer.Option(help="Processes; default: EQUIME_WORKERS, else one per processor; 0: this one.")
+]
 Emotions = Annotated[str | None, typer.Option(help="Comma-separated, for example happiness,fear.")]
 Fps = Annotated[float | None, typer.Option(help="Frames per second, 24 to 500.")]
 Duration = Annotated[float | None, typer.Option(help="Seconds per clip.")]

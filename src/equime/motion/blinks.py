@@ -13,7 +13,6 @@ from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import median_filter
 
 from equime.face import anatomy as a
 from equime.motion.regions import FaceMap, eye_opening, lid_strip
@@ -140,6 +139,8 @@ def find_blinks(time_ms: F64, aperture: NDArray[np.float32]) -> list[MeasuredBli
 
 def relative_aperture(time_ms: F64, aperture: NDArray[np.float32]) -> F64:
     """The wider eye's aperture over its running median, float64 (T,)."""
+    from scipy.ndimage import median_filter  # noqa: PLC0415
+
     n = min(len(time_ms), round(_BASE_MS / step_ms(time_ms)) | 1)
     base = median_filter(aperture.astype(np.float64), size=(n, 1), mode="nearest")
     relative: F64 = (aperture / np.maximum(base, 0.3)).max(axis=1)

@@ -22,8 +22,6 @@ from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import median_filter
-from scipy.optimize import least_squares
 
 from equime.motion.blinks import find_blinks, runs, step_ms
 from equime.motion.track import EYES, REGIONS
@@ -219,6 +217,8 @@ class _Signal:
 
 def baseline(time_ms: F64, values: F64) -> F64:
     """Running median over `BASELINE_MS` along the first axis; zero where the clip is shorter than that."""
+    from scipy.ndimage import median_filter  # noqa: PLC0415
+
     n = round(BASELINE_MS / step_ms(time_ms)) | 1
     if len(time_ms) < n:
         return np.zeros_like(values)
@@ -282,6 +282,8 @@ def _search(
     def phases(p: F64) -> tuple[float, float, float, float]:
         apex, rise, decay, held = (*p, 0.0)[:4]
         return float(apex - rise), float(apex), float(apex + held), float(apex + held + decay)
+
+    from scipy.optimize import least_squares  # noqa: PLC0415
 
     def rest(p: F64) -> F64:
         return _linear(time_ms, values, bump(time_ms, *phases(p)))[1]
