@@ -148,8 +148,8 @@ RECORDS: Final[tuple[tuple[str, str, tuple[type[msgspec.Struct], ...]], ...]] = 
      (types.Face, types.Declared, types.FaceQuality, types.Rejection)),
     ("Specs: what was intended", "`specs.jsonl`, one JSON object per line, in the order of the plan.",
      (types.ClipSpec, types.AuPeak, types.Phases, types.Blink, types.GazeShift, types.HeadWave, types.Camera)),
-    ("Clips: what is there", "`clips.jsonl` (shards: `clips.<i>-of-<n>.jsonl`) and `failures.jsonl`.",
-     (types.Clip, types.FrameTiming, types.Captions, types.Failure)),
+    ("Clips: what is there", "`clips.jsonl` (shards: `clips.<i>-of-<n>.jsonl`), `failures.jsonl` and `attempts.jsonl`.",
+     (types.Clip, types.FrameTiming, types.Captions, types.Shown, types.Failure, types.Attempt)),
     ("The data set", "`dataset.json`.",
      (dataset.Info, settings.Settings, video.EncoderSettings, provenance.Provenance)),
     ("What commands print with `--json`", "`generate` and `demo` print a RunReport, `plan` a PlanReport, "

@@ -121,7 +121,7 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
         (["--limit", "0"], "limit 0 is below 1"),
         (["--workers", "-1"], "workers -1 is below 0"),
         (["--shard", "5/4"], "shard '5/4' is not i/n"),
-        (["--renderer", "paint"], "unknown renderer 'paint'; known are mesh"),
+        (["--renderer", "paint"], "unknown renderer 'paint'; known are ltx, ltx-keyframe, mesh"),
         (["--preset", "huge"], "unknown preset 'huge'"),
         (["--balance", "gender"], "balance 'gender'"),
         (["--crf", "99"], "crf 99.0 is outside 0 to 51"),

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import ast
+import contextlib
 import importlib.util
 import os
 import re
+import shlex
 import subprocess
 import sys
 import typing
@@ -16,6 +18,7 @@ from typing import Any
 
 import pytest
 
+from equime.cli.app import run
 from equime.types import Rejection
 
 ROOT = Path(__file__).parents[1]
@@ -209,6 +212,14 @@ def test_pictures_are_small() -> None:
 
 def run_block(kind: str, body: str, folder: Path) -> None:
     """Run an example as a reader would, in this environment."""
+    lines = [line for line in body.replace("\\\n", " ").splitlines() if line.strip()]
+    if kind == "bash" and all(re.fullmatch(r"equime [^$|&;<>`#]*", line) for line in lines):
+        # Through the same entry as the installed command, but in this process: starting 30 others took half of the time.
+        for line in lines:
+            with contextlib.chdir(folder), pytest.MonkeyPatch.context() as patch:
+                patch.setenv("EQUIME_WORKERS", "0")
+                assert run(shlex.split(line)[1:]) == 0, line
+        return
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     command = ["bash", "-e", "-c", body] if kind == "bash" else [sys.executable, "-c", body]
     done = subprocess.run(

@@ -53,6 +53,7 @@ def clip_schema() -> pa.Schema:
             ("size_bytes", whole),
             ("bitrate_kbps", real),
             ("renderer", text),
+            ("labels", text),
             ("sha256", text),
             *((f"caption_{name}", text) for name in ("short", "facs", "plain")),
         ]
@@ -65,5 +66,5 @@ def _row(view: ClipView) -> dict[str, Any]:
     timing = msgspec.structs.asdict(clip.timing) if clip.timing else {}
     captions = {f"caption_{name}": getattr(clip.captions, name) for name in ("short", "facs", "plain")}
     declared = {f"declared_{name}": getattr(face.declared, name) for name in ("gender", "age", "ethnicity")}
-    aus = [msgspec.structs.asdict(peak) for peak in spec.aus]
+    aus = [msgspec.structs.asdict(peak) for peak in view.described.aus]
     return {**row, **timing, **captions, **declared, "aus": aus, "licence": face.licence}

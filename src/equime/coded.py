@@ -204,7 +204,7 @@ def read_set(path: Path) -> CodedSet:
 
 
 def of_dataset(path: Path) -> CodedSet:
-    """The finished clips of an equime data set as coded clips: intended AUs and exact timing of the renderer.
+    """The finished clips of an equime data set as coded clips: AUs and timing as the clips show them (`ClipView.described`).
 
     Label: `three_of` of the emotion. Neutral clips have no label, no onset, and ``aus`` ().
     """
@@ -221,7 +221,7 @@ def of_dataset(path: Path) -> CodedSet:
                 onset=timing.onset_frame if timing else None, apex=timing.apex_frame if timing else None,
                 offset=timing.offset_frame if timing else None,
                 emotion=spec.emotion, label=three_of(spec.emotion),
-                aus=tuple(code for peak in spec.aus for code in codes_of(peak.au, peak.left, peak.right)),
+                aus=tuple(code for peak in view.described.aus for code in codes_of(peak.au, peak.left, peak.right)),
             )
         )  # fmt: skip
     if not clips:

@@ -108,6 +108,13 @@ class ClipView:
         """The video file."""
         return self.dataset.root / self.clip.file
 
+    @property
+    def described(self) -> ClipSpec:
+        """AUs, timing and blinks that the clip shows: the spec's, or measured ones (`equime.clip_labels.described`)."""
+        from equime.clip_labels import described  # noqa: PLC0415
+
+        return described(self.spec, self.clip)
+
     def frames(self) -> NDArray[np.uint8]:
         """Decoded frames, uint8 (T, H, W, 3) RGB. Raises WorkError for a broken file."""
         from equime.video import read_frames  # noqa: PLC0415
@@ -116,6 +123,8 @@ class ClipView:
 
     def curve(self) -> pd.DataFrame:
         """Exact AU intensities, gaze and head pose per frame, from ``tables/au_curves.parquet``.
+
+        Without rows where the clip's labels are measured: nobody knows its curves exactly.
 
         Raises:
             InputError: no such table yet.

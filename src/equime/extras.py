@@ -12,6 +12,11 @@ _EXTRA: Final = {
     "onnx": "attributes",
     "duckdb": "duckdb",
     "piq": "quality",
+    "diffusers": "diffusion",
+    "transformers": "diffusion",
+    "accelerate": "diffusion",
+    "sentencepiece": "diffusion",
+    "ftfy": "diffusion",
 }
 """Module to extra; everything else that is optional needs torch and comes with it."""
 
@@ -27,5 +32,7 @@ def installed(name: str) -> bool:
 def install_hint(names: Collection[str]) -> str:
     """The command that brings packages, by their module names."""
     extras = sorted({_EXTRA.get(name, "baselines") for name in names})
+    if "diffusion" in extras:
+        extras = [extra for extra in extras if extra != "baselines"]  # it brings torch too
     command = f"pip install 'equime[{','.join(extras)}]'"
     return f"{command} && {_DEEPFACE}" if "deepface" in names else command

@@ -57,6 +57,16 @@ def failures_name(shard: Shard) -> str:
     return "failures.jsonl" if shard.count == 1 else f"failures.{shard}.jsonl"
 
 
+def attempts_name(shard: Shard) -> str:
+    """Record file that one run or shard appends a generating renderer's attempts to."""
+    return "attempts.jsonl" if shard.count == 1 else f"attempts.{shard}.jsonl"
+
+
+def attempts_paths(root: Path) -> list[Path]:
+    """All files with records of attempts."""
+    return sorted(root.glob("attempts*.jsonl"))
+
+
 def clips_paths(root: Path) -> list[Path]:
     """All files with clip records."""
     return sorted(root.glob("clips*.jsonl"))

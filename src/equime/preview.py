@@ -192,9 +192,11 @@ def _second_name(curves: list[dict[str, Any]]) -> str:
 
 
 def _title(panel: _Panel, view: ClipView) -> None:
-    codes = " + ".join(format_code(peak.au, peak.left, peak.right) for peak in view.spec.aus)
+    codes = " + ".join(format_code(peak.au, peak.left, peak.right) for peak in view.described.aus)
     y = _IMAGE + 0.4
     panel.text(0, y, view.spec.emotion, fontsize=12, color=_INK, weight="bold")
+    if view.clip.labels == "measured":
+        codes = f"{codes or 'no movement'} (measured)"
     panel.text(1.15, y, codes or "no micro-expression", fontsize=11, color=_INK)
     right = 3 * (_IMAGE + _GAP) + _PLOT
     subject = f"{Path(view.clip.file).stem}   subject {view.spec.subject_id}"
@@ -203,7 +205,7 @@ def _title(panel: _Panel, view: ClipView) -> None:
 
 def _draw_curves(axes: Any, view: ClipView, curves: list[dict[str, Any]]) -> None:
     """Intensity over time: around the micro-expression, or the whole of a neutral clip."""
-    phases = view.spec.phases
+    phases = view.described.phases
     start, stop = 0.0, view.clip.duration_ms
     if phases is not None:
         start, stop = max(0.0, phases.onset_ms - MARGIN_MS), min(stop, phases.offset_ms + MARGIN_MS)
@@ -270,7 +272,7 @@ def _draw_strip(axes: Any, view: ClipView, curves: list[dict[str, Any]]) -> None
     """The whole clip as a bar: the micro-expression and the blinks in it."""
     duration = view.clip.duration_ms
     axes.set_facecolor("#eeeeee")
-    phases = view.spec.phases
+    phases = view.described.phases
     if phases is not None:
         axes.axvspan(phases.onset_ms, phases.offset_ms, color="#d95f02", linewidth=0)
     for curve in curves:

@@ -11,10 +11,15 @@ from typing import Any, Final
 
 from equime.errors import InputError, MissingError
 
+_RENDERERS: Final = "equime.generation_pipeline.renderers"
+
 RENDERERS: Final[dict[str, str]] = {
-    "mesh": "equime.generation_pipeline.renderers.mesh:MeshRenderer",
+    "mesh": f"{_RENDERERS}.mesh:MeshRenderer",
+    "ltx": f"{_RENDERERS}.ltx:LtxRenderer",
+    "ltx-keyframe": f"{_RENDERERS}.ltx_keyframe:LtxKeyframe",
+    "mesh-over-ltx": f"{_RENDERERS}.mesh_over_ltx:MeshOverLtx",
 }
-"""Renderers by name; each is called without arguments."""
+"""Renderers by name; each is called without arguments, or with its options where it has some."""
 
 CHECKS: Final[dict[str, str]] = {
     "metadata": "equime.generation_pipeline.checks:check_metadata",

@@ -281,7 +281,8 @@ class FrameTiming(Record, frozen=True):
         onset_frame: first frame that shows movement of the micro-expression.
         apex_frame: frame of the largest total intensity.
         offset_frame: last frame that shows it.
-        onset_ms, apex_ms, offset_ms: the exact instants of the spec (not the frames' times).
+        onset_ms, apex_ms, offset_ms: the exact instants of the spec (not the frames' times), or the measured ones
+            (`Clip.labels`).
     """
 
     onset_frame: int
@@ -308,6 +309,63 @@ class Captions(Record, frozen=True):
     paraphrases: tuple[str, ...] = ()
 
 
+Labels = Literal["exact", "measured"]
+
+
+class Shown(Record, frozen=True, omit_defaults=True):
+    """What a generated clip shows, measured on its frames, and how it came about; see `Clip.shown`.
+
+    Attributes:
+        accepted: whether the adherence gate found what was intended.
+        reason, message: why it did not; None and the gate's words where it did.
+        gate: name and version of the gate.
+        aus: AUs measured at the apex, those of at least half of FACS A.
+        phases: onset, apex and offset as measured; None where the clip shows no whole movement.
+        blinks: as measured, from where the lids leave open until they are open again.
+        agreement: cosine of measured and intended movement of the facial regions, -1..1.
+        onset_error_ms, apex_error_ms: measured less intended.
+        attempt: from 0; so many clips of this spec were refused before.
+        seed: of the model's noise.
+        prompt: text that the clip was made with.
+    """
+
+    accepted: bool
+    message: str
+    gate: str
+    attempt: int
+    reason: str | None = None
+    aus: tuple[AuPeak, ...] = ()
+    phases: Phases | None = None
+    blinks: tuple[Blink, ...] = ()
+    agreement: float | None = None
+    onset_error_ms: float | None = None
+    apex_error_ms: float | None = None
+    seed: int | None = None
+    prompt: str = ""
+
+
+class Attempt(Record, frozen=True, omit_defaults=True):
+    """One clip that a generating renderer made for a spec, kept or not; a line of ``attempts.jsonl``.
+
+    Attributes:
+        clip_id, spec_id, subject_id, emotion: what it was made for.
+        attempt: from 0.
+        accepted: by the gate.
+        reason, message: as in `Shown`.
+        seconds: wall time of making it, its share of the batch.
+    """
+
+    clip_id: str
+    spec_id: str
+    subject_id: str
+    emotion: str
+    attempt: int
+    accepted: bool
+    message: str
+    seconds: float
+    reason: str | None = None
+
+
 class Clip(Record, frozen=True, omit_defaults=True):
     """Fact: one finished file. A line in ``clips.jsonl`` means that the file is complete.
 
@@ -320,8 +378,11 @@ class Clip(Record, frozen=True, omit_defaults=True):
         renderer, renderer_version, renderer_params: what made the frames.
         encoder: codec settings, as passed.
         n_frames, fps, width, height, codec, pix_fmt, duration_ms, size_bytes, bitrate_kbps: probed.
-        timing: None for neutral clips.
+        timing: None for neutral clips, and for generated ones that show no whole movement.
         captions: text.
+        labels: "exact": the renderer obeys the spec, so AUs and timing are the spec's. "measured": it does not; AUs,
+            timing and captions are what was measured (`shown`), and the spec is only what was intended.
+        shown: what was measured; None for renderers that need no measuring.
     """
 
     clip_id: str
@@ -344,12 +405,19 @@ class Clip(Record, frozen=True, omit_defaults=True):
     bitrate_kbps: float
     timing: FrameTiming | None
     captions: Captions
+    labels: Labels = "exact"
+    shown: Shown | None = None
 
 
-class Failure(Record, frozen=True):
-    """One clip that could not be made; the run went on."""
+class Failure(Record, frozen=True, omit_defaults=True):
+    """One clip that could not be made; the run went on.
+
+    Attributes:
+        attempts: clips that were made for it and refused; a further run goes on with the next.
+    """
 
     clip_id: str
     spec_id: str
     error: str
     message: str
+    attempts: int = 0

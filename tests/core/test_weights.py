@@ -14,6 +14,7 @@ import equime.cli.weights  # noqa: F401  (registers the commands)
 from equime import weights
 from equime.cli.app import run
 from equime.errors import InputError, MissingError, WorkError
+from equime.hub_models import HUB_MODELS
 from equime.weights import WEIGHTS, WeightFile, Weights
 
 CONTENT = b"a file of weights" * 100
@@ -224,7 +225,7 @@ def test_list(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
     put(root / "one" / "one.pt")
     assert run(["weights", "list", "--json"]) == 0
     listed = {entry["name"]: entry for entry in json.loads(capsys.readouterr().out)}
-    assert set(listed) == set(WEIGHTS)
+    assert set(listed) == set(WEIGHTS) | set(HUB_MODELS)
     assert listed["one"]["available"] is True
     assert listed["clip_iqa"]["available"] is False
     assert listed["clip_iqa"]["folder"] == str(root / "clip_iqa")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,6 +12,7 @@ from equime.cli.app import app
 from equime.cli.measured import as_json as measured_json
 from equime.cli.measured import exit_code, print_problems
 from equime.cli.output import ProgressView, print_json
+from equime.cli.rates import print_rates
 from equime.errors import InputError
 
 if TYPE_CHECKING:
@@ -69,6 +69,8 @@ def _rows(result: Measurement) -> list[dict[str, Any]]:
 
 
 def _print(result: Measurement, rates: list[Rate]) -> None:
+    from equime.generation_pipeline.adherence_rates import acceptance, judged_attempts  # noqa: PLC0415
+
     if not rates:
         print(f"{result.path}: no clip could be judged")
         return
@@ -78,14 +80,8 @@ def _print(result: Measurement, rates: list[Rate]) -> None:
     )
     for reason, n in total.reasons.items():
         print(f"  {n:>6}  {reason}")
-    print("accepted, with 95 % intervals over clips (those of one person are not independent)")
-    for rate in rates:
-        why = ", ".join(f"{reason} {n}" for reason, n in Counter(rate.reasons).most_common())
-        name = rate.by if rate.by == "all" else f"{rate.by} {rate.group}"
-        print(
-            f"  {name:<24} {rate.n_accepted:>6} of {rate.n:<6} {rate.share:6.1%}  [{rate.low:.1%}, {rate.high:.1%}]"
-            f"  {rate.n_people} people  {why}".rstrip()
-        )
+    print_rates(rates, "accepted")
+    print_rates(acceptance(judged_attempts(Path(result.path))), "accepted of all attempts at generating them")
 
 
 def _print_rejected(rejected: list[tuple[str, str]]) -> None:

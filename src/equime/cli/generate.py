@@ -9,6 +9,7 @@ import typer
 from equime.cli import options as o
 from equime.cli.app import app
 from equime.cli.output import ProgressView, clock, print_json, size, warn
+from equime.cli.rates import print_rates
 
 if TYPE_CHECKING:
     from equime.generation_pipeline.estimate import PlanReport
@@ -27,6 +28,7 @@ def generate(
     duration: o.Duration = None,
     size: o.Size = None,
     renderer: o.RendererName = "mesh",
+    renderer_option: o.RendererOptions = None,
     limit: Annotated[int | None, typer.Option(help="Make at most so many clips in this run.")] = None,
     shard: Annotated[str | None, typer.Option(help="i/n: this process's part of n on one OUT.")] = None,
     preset: o.PresetName = None,
@@ -49,7 +51,7 @@ def generate(
 
     settings = o.choose_settings(
         faces, clips=clips, seed=seed, emotions=emotions, fps=fps, duration_s=duration, size_px=size,
-        renderer=renderer, preset=preset, balance=balance, licence=licence, gates=gates, gate=gate,
+        renderer=renderer, renderer_option=renderer_option, preset=preset, balance=balance, licence=licence, gates=gates, gate=gate,
         label_semantics=label_semantics, p_felt=p_felt, priors=priors, crf=crf, x264_preset=x264_preset,
         lossless=lossless, png=png, twins=twins,
     )  # fmt: skip
@@ -72,6 +74,7 @@ def plan(
     duration: o.Duration = None,
     size: o.Size = None,
     renderer: o.RendererName = "mesh",
+    renderer_option: o.RendererOptions = None,
     preset: o.PresetName = None,
     balance: o.BalanceTexts = None,
     licence: o.Licence = None,
@@ -95,7 +98,7 @@ def plan(
 
     settings = o.choose_settings(
         faces, clips=clips, seed=seed, emotions=emotions, fps=fps, duration_s=duration, size_px=size,
-        renderer=renderer, preset=preset, balance=balance, licence=licence, gates=gates, gate=gate,
+        renderer=renderer, renderer_option=renderer_option, preset=preset, balance=balance, licence=licence, gates=gates, gate=gate,
         label_semantics=label_semantics, p_felt=p_felt, priors=priors, crf=crf, x264_preset=x264_preset,
         lossless=lossless, png=png, twins=twins,
     )  # fmt: skip
@@ -136,10 +139,15 @@ def _finish(report: RunReport, as_json: bool) -> int:
         print_json(report)
     else:
         _print_run(report)
-    if report.n_failed:
+    if report.n_failed > report.n_refused:
         warn(
-            f"error: {report.n_failed} clip(s) failed, see failures*.jsonl in {report.out}; "
+            f"error: {report.n_failed - report.n_refused} clip(s) failed, see failures*.jsonl in {report.out}; "
             "the same command tries them again"
+        )
+    if report.n_refused:
+        warn(
+            f"error: {report.n_refused} clip(s) were refused by the adherence gate in every attempt, see failures*.jsonl in "
+            f"{report.out}; more attempts: --renderer-option attempts=N"
         )
     return 1 if report.n_failed else 0
 
@@ -151,6 +159,7 @@ def _print_run(report: RunReport) -> None:
     print(f"{report.out}: {report.n_clips} of {report.n_specs} clips from {report.n_faces} faces")
     print(f"this run: {report.n_rendered} rendered{adopted} in {clock(report.seconds)}")
     _print_rejected(report.n_rejected, report.rejected)
+    print_rates(report.acceptance, "attempts accepted by the adherence gate")
     if report.n_pending and not report.n_failed:
         print(f"{report.n_pending} left; the same command continues")
 
@@ -169,7 +178,13 @@ def _print_plan(report: PlanReport) -> None:
     _print_rejected(report.n_rejected, report.rejected)
     free = "" if report.enough_disk else "  NOT ENOUGH"
     print(f"disk: about {size(report.estimated_bytes)}, {size(report.free_bytes)} free{free}")
-    print(f"time: about {clock(report.estimated_seconds)} with {report.n_workers} worker(s)")
+    if report.gpu_hours is None:
+        print(f"time: about {clock(report.estimated_seconds)} with {report.n_workers} worker(s)")
+    else:
+        print(
+            f"GPU: about {report.gpu_hours:g} GPU hours at one attempt a clip; the gate may ask for up to {report.attempts}"
+        )
+        print(f"weights: {report.weights_licence}")
     print(f"basis: {report.basis}")
     print("licences: " + ", ".join(f"{name} {n}" for name, n in report.licences.items()))
     for text in (*report.conflicts, *report.notes):

@@ -25,6 +25,10 @@ Fps = Annotated[float | None, typer.Option(help="Frames per second, 24 to 500.")
 Duration = Annotated[float | None, typer.Option(help="Seconds per clip.")]
 Size = Annotated[int | None, typer.Option(help="Side of the clips in pixels, even.")]
 RendererName = Annotated[str, typer.Option(help="Registered renderer, or module:attribute.")]
+RendererOptions = Annotated[
+    list[str] | None,
+    typer.Option("--renderer-option", help="One option of the renderer, for example steps=8; repeatable."),
+]
 PresetName = Annotated[str | None, typer.Option(help="equime (75,000 clips) or me-vlm (100,000).")]
 BalanceTexts = Annotated[
     list[str] | None, typer.Option("--balance", help="gender=f:0.5,m:0.5 or gender=equal; repeatable.")
@@ -97,6 +101,23 @@ def choose_encoder(crf: float | None, preset: str | None) -> Any:
     )
 
 
+def choose_renderer_options(texts: list[str] | None) -> dict[str, str]:
+    """NAME=VALUE texts by name; the renderer says what they may be.
+
+    Raises:
+        InputError: no ``=``, or one name twice.
+    """
+    found: dict[str, str] = {}
+    for text in texts or []:
+        name, equals, value = text.partition("=")
+        if not equals or not name.strip():
+            raise InputError(f"--renderer-option {text}: write NAME=VALUE, for example steps=8")
+        if name.strip() in found:
+            raise InputError(f"--renderer-option {name.strip()}: given twice; give it once")
+        found[name.strip()] = value.strip()
+    return found
+
+
 def choose_settings(
     faces: Path,
     *,
@@ -109,6 +130,7 @@ def choose_settings(
     crf: float | None,
     x264_preset: str | None,
     lossless: str | None,
+    renderer_option: list[str] | None,
     **rest: Any,
 ) -> Any:
     """`Settings` of a run from the options as they were typed.
@@ -129,5 +151,6 @@ def choose_settings(
         p_felt=choose_p_felt(label_semantics, p_felt),
         encoder=choose_encoder(crf, x264_preset),
         lossless_master=lossless == "master",
+        renderer_options=choose_renderer_options(renderer_option),
         **rest,
     )

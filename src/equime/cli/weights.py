@@ -34,10 +34,10 @@ app.add_typer(commands, name="weights")
 @commands.command("list")
 def list_(as_json: o.Json = False) -> None:
     """What there is: purpose, source, licence, digest, size, place, and whether it is here."""
-    from equime import weights  # noqa: PLC0415
+    from equime import hub_models, weights  # noqa: PLC0415
 
     if as_json:
-        print_json([_described(name) for name in weights.WEIGHTS])
+        print_json([*map(_described, weights.WEIGHTS), *map(_described_model, hub_models.HUB_MODELS)])
         return
     for name, entry in weights.WEIGHTS.items():
         here = "here" if weights.available(name) else "not here"
@@ -50,13 +50,28 @@ def list_(as_json: o.Json = False) -> None:
             for url in file.urls:
                 print(f"    from {url}")
             print(f"    sha256 {file.sha256}" if file.sha256 else f"    {NOT_RECORDED}")
+    for model in hub_models.HUB_MODELS.values():
+        here = "here" if hub_models.newest_snapshot(model.hub_id) else "not here"
+        print(
+            f"{model.hub_id}: {model.name}, image to video\n  for --renderer ltx; {here}; in {hub_models.cache_folder(model.hub_id)}"
+        )
+        print(f"  whole folder, about {model.size_gb:g} GB\n    licence: {model.licence}")
+        if model.notice:
+            print(f"    note: {model.notice}")
+        options = (f"model={model.hub_id}", f"pipeline={model.pipeline}", *model.options)
+        print(f"    renderer options: {' '.join(options)}")
+        print(f"    from https://huggingface.co/{model.hub_id}: {hub_models.fetch_command(model)}")
+        print("    sha256 not recorded; the hub's tool compares what it fetches")
 
 
 @commands.command()
 def where(name: Name) -> None:
     """Where an entry's files belong, one path a line."""
-    from equime import weights  # noqa: PLC0415
+    from equime import hub_models, weights  # noqa: PLC0415
 
+    if name in hub_models.HUB_MODELS:
+        print(hub_models.newest_snapshot(name) or hub_models.cache_folder(name))
+        return
     for file in weights.entry(name).files:
         print(weights.path(name, file.file))
 
@@ -65,12 +80,21 @@ def where(name: Name) -> None:
 def verify(
     names: Annotated[list[str] | None, typer.Argument(help="Default: all.")] = None, as_json: o.Json = False
 ) -> int:
-    """Compare files with their digests; exit code 1 where one is wrong, else 3 where one is missing."""
-    from equime import weights  # noqa: PLC0415
+    """Compare files with their digests; exit code 1 where one is wrong, else 3 where one is missing.
 
+    An image-to-video model, named by its hub id, is looked through for parts that are missing or cut short.
+    """
+    from equime import hub_models, weights  # noqa: PLC0415
+
+    models = [name for name in names or () if name in hub_models.HUB_MODELS]
+    for name in models:
+        _verify_model(name)
+    if models and len(models) == len(names or ()):
+        return 0
     found = [
         weights.with_digest(state)
         for name in names or list(weights.WEIGHTS)
+        if name not in models
         for state in weights.states(name)
     ]
     if as_json:
@@ -89,7 +113,7 @@ def fetch(
     ] = None,
 ) -> int:
     """Download weights to their place, or copy them from a file; a download that broke off is continued."""
-    from equime import download, weights  # noqa: PLC0415
+    from equime import download, hub_models, weights  # noqa: PLC0415
     from equime.errors import InputError  # noqa: PLC0415
 
     if source is not None and len(names) > 1 and not source.is_dir():
@@ -98,6 +122,11 @@ def fetch(
         )
     found = []
     for name in names:
+        if name in hub_models.HUB_MODELS:
+            model = hub_models.HUB_MODELS[name]
+            warn(f"{name}: about {model.size_gb:g} GB; licence: {model.licence}")
+            print(hub_models.fetch(model))
+            continue
         for file in weights.entry(name).files:
             warn(f"{name}: {file.file}: licence: {file.licence}")
             if file.notice:
@@ -115,6 +144,34 @@ def _described(name: str) -> dict[str, Any]:
 
     about = msgspec.to_builtins(weights.entry(name))
     return {**about, "folder": str(weights.folder(name)), "available": weights.available(name)}
+
+
+def _described_model(name: str) -> dict[str, Any]:
+    import msgspec  # noqa: PLC0415
+
+    from equime import hub_models  # noqa: PLC0415
+
+    about = msgspec.to_builtins(hub_models.HUB_MODELS[name])
+    here = hub_models.newest_snapshot(name) is not None
+    return {**about, "name": name, "folder": str(hub_models.cache_folder(name)), "available": here}
+
+
+def _verify_model(name: str) -> None:
+    """Say that a model is whole.
+
+    Raises:
+        MissingError: it is not here, or not whole.
+        WorkError: a damaged file.
+    """
+    from equime import hub_models  # noqa: PLC0415
+    from equime.errors import MissingError  # noqa: PLC0415
+    from equime.generation_pipeline.diffusion.model_folder import fingerprint, inspect_folder  # noqa: PLC0415
+
+    model, folder = hub_models.HUB_MODELS[name], hub_models.newest_snapshot(name)
+    if folder is None:
+        raise MissingError(f"{name} is not here; {hub_models.fetch_command(model)}")
+    n = sum(inspect_folder(folder, model.pipeline).n_weights.values())
+    print(f"{name}: {folder}: whole, {n / 1e9:.2f} billion weights, fingerprint {fingerprint(folder)}")
 
 
 def _line(state: FileState) -> str:

@@ -7,7 +7,7 @@ here looks at the clip's spec.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 import cv2
@@ -27,7 +27,7 @@ from equime.generation_pipeline.adherence_records import (
     REPEATED_GREY,
     Measured,
 )
-from equime.motion.blinks import find_blinks
+from equime.motion.blinks import MeasuredBlink, find_blinks
 from equime.motion.session import MotionSession
 from equime.motion.spotting import DETECT_MM, Movement, find_events
 from equime.motion.track import EYES, REGIONS, MotionTrack
@@ -76,11 +76,16 @@ class AdherenceSession:
         track = self.motion.finish()
         if track is None:
             return Measured(face_share=0.0, **shares), None
-        blinking = _blinking(track)
+        blinks = find_blinks(track.time_ms, track.aperture)
+        blinking = _blinking(track, blinks)
         frames = {i: bgr for i, bgr in self._kept.items() if i > track.reference_frame}
         first = FirstFace(track.reference_bgr)
         looks = [first.look(bgr, blink=bool(blinking[i])) for i, bgr in frames.items()]
         values = shares | {"face_share": _share(looks)} | _faces(looks) | _movement(track)
+        step = float(np.median(np.diff(track.time_ms)))
+        values["blinks_ms"] = tuple(
+            (float(track.time_ms[b.first_frame]), float(track.time_ms[b.last_frame]) + step) for b in blinks
+        )
         return Measured(**values), track
 
     def _count(self, frame: Frame) -> None:
@@ -131,9 +136,9 @@ def _faces(looks: list[Look | None]) -> dict[str, Any]:
     }
 
 
-def _blinking(track: MotionTrack) -> NDArray[np.bool_]:
+def _blinking(track: MotionTrack, blinks: Sequence[MeasuredBlink]) -> NDArray[np.bool_]:
     mask = np.zeros(len(track.time_ms), np.bool_)
-    for blink in find_blinks(track.time_ms, track.aperture):
+    for blink in blinks:
         mask[blink.first_frame : blink.last_frame + 1] = True
     return mask
 

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from pathlib import Path
 
-from equime.types import Record
+from equime import layout
+from equime.records import iterate
+from equime.types import Attempt, Face, Record
 
 
 class Rate(Record, frozen=True):
@@ -45,6 +48,43 @@ class Judged(Record, frozen=True):
     subject_id: str
     reason: str | None
     groups: dict[str, str]
+
+
+def groups_of(emotion: str | None, face: Face | None) -> dict[str, str]:
+    """Groups of a clip: its emotion, and what the face's source declares.
+
+    Gender, age in decades, ethnicity and every other declared attribute. Nothing is estimated, and what is not declared
+    is no group.
+    """
+    groups = {"emotion": emotion} if emotion else {}
+    if face is None:
+        return groups
+    declared = face.declared
+    if declared.gender != "u":
+        groups["gender"] = declared.gender
+    if declared.age is not None:
+        groups["age"] = f"{int(declared.age // 10) * 10:d}s"
+    if declared.ethnicity is not None:
+        groups["ethnicity"] = declared.ethnicity
+    return groups | declared.extra
+
+
+def judged_attempts(root: Path) -> list[Judged]:
+    """Every attempt of a generating renderer in a data set, kept or not, once."""
+    found = {
+        (a.clip_id, a.attempt): a for path in layout.attempts_paths(root) for a in iterate(path, Attempt)
+    }
+    if not found:
+        return []
+    faces = {face.subject_id: face for face in iterate(root / layout.FACES, Face)}
+    return [
+        Judged(
+            subject_id=a.subject_id,
+            reason=None if a.accepted else a.reason or "refused",
+            groups=groups_of(a.emotion, faces.get(a.subject_id)),
+        )
+        for a in found.values()
+    ]
 
 
 def acceptance(clips: Sequence[Judged]) -> list[Rate]:

@@ -118,6 +118,7 @@ class Measured(Record, frozen=True):
         displacement_mm: (x, y) of each of `REGIONS` at the apex against rest; x to the subject's left, y up. Empty
             without a movement.
         aus: AU and side ("L12", "4") to intensity at the apex, those of at least `AU_PRESENT`.
+        blinks_ms: start and end of every blink, lids open to lids open again.
         likeness: how much the skin's pattern stays that of the first face, -1..1, the least of the frames looked at.
         unexplained_mm: largest movement since the first frame that neither a head nor facial muscles explain.
     """
@@ -136,6 +137,7 @@ class Measured(Record, frozen=True):
     regions: tuple[str, ...] = ()
     displacement_mm: tuple[Vector, ...] = ()
     aus: dict[str, float] = msgspec.field(default_factory=dict)
+    blinks_ms: tuple[Vector, ...] = ()
     likeness: float | None = None
     unexplained_mm: float | None = None
 

@@ -11,7 +11,7 @@ from equime.errors import WorkError
 from equime.frames import Frame
 from equime.generation_pipeline.adherence import assess
 from equime.generation_pipeline.adherence_measure import AdherenceSession
-from equime.generation_pipeline.adherence_rates import Judged
+from equime.generation_pipeline.adherence_rates import Judged, groups_of
 from equime.generation_pipeline.adherence_records import REASONS, Adherence
 
 _FLOW: Final = "equime spotting on DIS optical flow (Kroeger et al. 2016)"
@@ -124,9 +124,6 @@ def _listed(aus: Mapping[str, float]) -> str:
 def judged_clips(rows: Iterable[Mapping[str, Any]], sources: Iterable[ClipSource]) -> list[Judged]:
     """Rows of the table as `equime.generation_pipeline.adherence.acceptance` counts them.
 
-    Groups are the emotion and what the face's source declares: gender, age in decades, ethnicity and every other
-    declared attribute. Nothing is estimated, and what is not declared is no group.
-
     Args:
         rows: with ``clip_id``, ``adheres`` and ``adherence_reason``; rows without a verdict are left out.
         sources: clips of the data set.
@@ -134,22 +131,10 @@ def judged_clips(rows: Iterable[Mapping[str, Any]], sources: Iterable[ClipSource
     by_id = {source.clip_id: source for source in sources}
     return [
         Judged(
-            subject_id=source.subject_id or "", reason=row["adherence_reason"] or None, groups=_groups(source)
+            subject_id=source.subject_id or "",
+            reason=row["adherence_reason"] or None,
+            groups=groups_of(source.emotion, source.face),
         )
         for row in rows
         if row["adheres"] is not None and (source := by_id.get(row["clip_id"])) is not None
     ]
-
-
-def _groups(source: ClipSource) -> dict[str, str]:
-    groups = {"emotion": source.emotion} if source.emotion else {}
-    if source.face is None:
-        return groups
-    declared = source.face.declared
-    if declared.gender != "u":
-        groups["gender"] = declared.gender
-    if declared.age is not None:
-        groups["age"] = f"{int(declared.age // 10) * 10:d}s"
-    if declared.ethnicity is not None:
-        groups["ethnicity"] = declared.ethnicity
-    return groups | declared.extra

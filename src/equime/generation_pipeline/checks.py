@@ -9,12 +9,12 @@ from equime import layout
 from equime.dataset import Dataset
 from equime.generation_pipeline.captions import contradictions, write_captions
 from equime.generation_pipeline.pseudolabels import read_pseudolabels
-from equime.generation_pipeline.render import metadata_json
-from equime.generation_pipeline.trajectory import frame_timing, trajectory
+from equime.generation_pipeline.render import clip_timing, metadata_json
 from equime.generation_pipeline.views import clips_digest, curves_digest, video_folder_lines
 from equime.validation import Problem
 
 AGAIN = "run the command that made the data set again"
+SOURCES = {"exact": "the spec gives", "measured": "what was measured gives"}
 
 
 def check_metadata(dataset: Dataset) -> Iterator[Problem]:
@@ -33,9 +33,9 @@ def check_metadata(dataset: Dataset) -> Iterator[Problem]:
 
 
 def check_captions(dataset: Dataset) -> Iterator[Problem]:
-    """Captions and frame timing of every clip agree with its spec."""
+    """Captions and frame timing of every clip agree with its spec, or with what was measured."""
     for view in dataset:
-        clip, spec = view.clip, view.spec
+        clip, spec = view.clip, view.described
         said = clip.captions
         texts = {"short": said.short, "facs": said.facs, "plain": said.plain}
         texts |= {f"paraphrase {i}": text for i, text in enumerate(said.paraphrases, 1)}
@@ -43,12 +43,12 @@ def check_captions(dataset: Dataset) -> Iterator[Problem]:
             for wrong in contradictions(text, spec):
                 message = f"{kind} caption: {wrong}"
                 yield Problem(path=clip.file, code="caption_contradicts", message=message)
-        timing = frame_timing(spec, trajectory(spec))
+        timing = clip_timing(view.spec, clip)
         if timing != clip.timing:
-            message = f"recorded {clip.timing}, the spec gives {timing}"
+            message = f"recorded {clip.timing}, {SOURCES[clip.labels]} {timing}"
             yield Problem(path=clip.file, code="wrong_timing", message=message)
         elif write_captions(spec, timing) != said:
-            message = "the captions are not those that the spec gives; the record was edited, restore it"
+            message = "the captions are not those that the labels give; the record was edited, restore it"
             yield Problem(path=clip.file, code="wrong_captions", message=message)
 
 

@@ -10,7 +10,8 @@ from typing import Final
 from equime import layout
 from equime.dataset import Dataset
 from equime.generation_pipeline.pipeline import make_design, prepared
-from equime.generation_pipeline.settings import Settings
+from equime.generation_pipeline.renderers import generator_of
+from equime.generation_pipeline.settings import Settings, make_renderer
 from equime.progress import Progress
 from equime.records import read
 from equime.runner import n_workers
@@ -47,8 +48,12 @@ class PlanReport(Record, frozen=True):
         n_identities: of them, those that get clips.
         per_emotion, per_group: clips.
         n_rejected, rejected: images turned away, by reason.
-        estimated_bytes, estimated_seconds: for the clips not made yet; see ``basis``.
+        estimated_bytes, estimated_seconds: for the clips not made yet; see ``basis``. Of a generating renderer, of one
+            attempt a clip.
         n_workers: that the time is for.
+        gpu_hours: of a generating renderer, one attempt a clip; None for the others.
+        attempts: clips that such a renderer makes for a spec at most.
+        weights_licence: of its weights.
         free_bytes: on the disk of OUT.
         enough_disk: whether the estimate fits.
         basis: what the estimates come from.
@@ -75,6 +80,9 @@ class PlanReport(Record, frozen=True):
     licences: dict[str, int]
     conflicts: tuple[str, ...]
     notes: tuple[str, ...]
+    gpu_hours: float | None = None
+    attempts: int = 1
+    weights_licence: str | None = None
 
 
 def plan_report(
@@ -87,9 +95,16 @@ def plan_report(
     rejected = Counter(item.reason for item in read(root / layout.REJECTED, Rejection))
     design = make_design(settings, faces).report()
     n_frames = round(settings.duration_ms * settings.fps / 1000)
-    n_processes = max(n_workers(workers), 1)
+    generator = generator_of(make_renderer(settings.renderer, settings.renderer_options))
+    n_processes = max(n_workers(workers if workers is not None or generator is None else 1), 1)
     n_left = design.n_clips - len(dataset)
     n_bytes, seconds, basis = _cost(settings, dataset.clips, n_frames)
+    licences = Counter(face.licence for face in faces)
+    conflicts = _conflicts(licences)
+    if generator is not None:
+        seconds, gpu_basis = generator.cost(n_frames, settings.size_px)
+        basis = f"{gpu_basis}; {basis.replace('time', 'encoding')}"
+        conflicts += _weights_conflicts(generator.licence)
     free = shutil.disk_usage(root).free
     return PlanReport(
         out=str(root),
@@ -107,9 +122,12 @@ def plan_report(
         free_bytes=free,
         enough_disk=n_bytes * n_left < free,
         basis=basis,
-        licences=dict(sorted(Counter(face.licence for face in faces).items())),
-        conflicts=tuple(_conflicts(Counter(face.licence for face in faces))),
+        licences=dict(sorted(licences.items())),
+        conflicts=tuple(conflicts),
         notes=design.notes,
+        gpu_hours=None if generator is None else round(seconds * n_left / 3600, 2),
+        attempts=1 if generator is None else generator.attempts,
+        weights_licence=None if generator is None else generator.licence,
     )
 
 
@@ -136,3 +154,11 @@ def _conflicts(licences: Counter[str]) -> list[str]:
     if len(licences) > 1:
         found.append(f"{len(licences)} licences in one data set: a release must satisfy all of them")
     return found
+
+
+def _weights_conflicts(licence: str) -> list[str]:
+    """The same of a model's weights, whose licence may reach to what they make."""
+    if licence == "unknown":
+        return ["the licence of the weights is not known: read it, and give it as renderer option licence="]
+    text = f"weights under {licence!r}: read what it says of outputs and their use before you release clips"
+    return [text]

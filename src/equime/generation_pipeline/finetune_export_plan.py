@@ -238,7 +238,7 @@ def caption_of(view: ClipView, bucket: Bucket, request: Request) -> tuple[str, b
         n = len(view.clip.captions.paraphrases)
         written, shown = (
             _texts(write_captions(spec, view.clip.timing, n), request.captions)
-            for spec in (view.spec, shown_spec(view.spec, bucket))
+            for spec in (view.described, shown_spec(view.described, bucket))
         )
         if written != shown:
             recorded, rewritten = shown, True

@@ -2,7 +2,8 @@
 
 It holds what a reader of the EquiME page expects (pseudolabels, technical properties, generation parameters)
 and what only a rendered clip can give: exact AU curves, onset, apex and offset. The records are the truth;
-nothing reads this file back to learn a fact. The same records give the same bytes: no time stamp, no path of
+nothing reads this file back to learn a fact. Of a clip whose renderer does not obey its spec, ``aus``, ``timing``,
+``blinks`` and captions are measured, ``intended`` holds the wish, and what nobody measures is null. The same records give the same bytes: no time stamp, no path of
 a machine.
 
 Attributes of the person stand in two places that never mix: ``declared`` is what the source of the photograph
@@ -22,6 +23,7 @@ from numpy.typing import NDArray
 
 from equime import action_units
 from equime.action_units import letter
+from equime.clip_labels import described
 from equime.generation_pipeline.trajectory import (
     HEAD_AXES,
     Trajectory,
@@ -63,7 +65,9 @@ def clip_metadata(
     Returns:
         Keys in a fixed order; times in ms from the first frame, intensities 0 to 5, sides the subject's.
     """
-    track = track if track is not None else trajectory(spec)
+    made = described(spec, clip)
+    if made is not spec or track is None:
+        track = trajectory(made)
     return {
         "schema": SCHEMA,
         "video_name": PurePosixPath(clip.file).name,
@@ -73,13 +77,14 @@ def clip_metadata(
         "pseudolabels": _pseudolabels(pseudolabels),
         "declared": msgspec.to_builtins(face.declared) | {"gender": face.declared.gender},
         "technical": _technical(clip),
-        "aus": [_peak(peak) for peak in spec.aus],
+        "aus": [_peak(peak) for peak in made.aus],
         "timing": _timing(clip),
-        "au_curves": _curves(track),
-        "blinks": [_rounded(msgspec.to_builtins(blink)) for blink in blink_intervals(spec)],
-        "gaze": _gaze(spec, track),
-        "head": _head(track),
+        "au_curves": _curves(track) if clip.labels == "exact" else [],
+        "blinks": [_rounded(msgspec.to_builtins(blink)) for blink in blink_intervals(made)],
+        "gaze": _gaze(spec, track) if clip.shown is None else None,
+        "head": _head(track) if clip.shown is None else None,
         "captions": msgspec.to_builtins(clip.captions),
+        **_shown(spec, clip),
         "generation": _generation(spec, clip, face),
     }
 
@@ -111,6 +116,18 @@ def _technical(clip: Clip) -> dict[str, Any]:
         "width": clip.width,
         "height": clip.height,
         "sha256": clip.sha256,
+    }
+
+
+def _shown(spec: ClipSpec, clip: Clip) -> dict[str, Any]:
+    """What was measured and what was meant, side by side, where a clip had to be measured; else nothing."""
+    if clip.shown is None:
+        return {}
+    phases = None if spec.phases is None else _rounded(msgspec.to_builtins(spec.phases))
+    return {
+        "labels": clip.labels,
+        "intended": {"aus": [_peak(peak) for peak in spec.aus], "phases": phases},
+        "shown": msgspec.to_builtins(clip.shown),
     }
 
 

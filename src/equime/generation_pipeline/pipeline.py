@@ -7,6 +7,8 @@ file was completed but not recorded is adopted; nothing is rendered twice.
 from __future__ import annotations
 
 import contextlib
+import hashlib
+import itertools
 import shutil
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -19,10 +21,18 @@ from equime import layout
 from equime.dataset import FORMAT_VERSION, Dataset, Info, read_info, read_status, spec_ids
 from equime.errors import InputError, WorkError
 from equime.generation_pipeline import render
+from equime.generation_pipeline.adherence_rates import Rate, acceptance, judged_attempts
 from equime.generation_pipeline.design import Design
 from equime.generation_pipeline.gates import Gates
 from equime.generation_pipeline.ingest import ingest_faces
-from equime.generation_pipeline.settings import Settings, differences, make_model, make_settings
+from equime.generation_pipeline.renderers import Generator, generator_of
+from equime.generation_pipeline.settings import (
+    Settings,
+    differences,
+    make_model,
+    make_renderer,
+    make_settings,
+)
 from equime.generation_pipeline.sources import Found, find_faces
 from equime.generation_pipeline.views import write_views
 from equime.locks import HIDDEN, RunLock, Shard
@@ -40,10 +50,13 @@ from equime.records import (
 )
 from equime.runner import Outcome, Task, n_workers, run
 from equime.seeding import canonical_json
-from equime.types import Clip, Face, Failure, Record
+from equime.types import Attempt, Clip, Face, Failure, Record
 from equime.video import EncoderSettings
 
 DEFAULT_SEED: Final = 0
+
+REFUSED: Final = "Refused"
+"""`Failure.error` of a clip that the adherence gate refused in every attempt."""
 
 
 class RunReport(Record, frozen=True):
@@ -58,6 +71,8 @@ class RunReport(Record, frozen=True):
         rejected: reason to count.
         seconds: wall time of this run.
         notes: what the design wants a person to know.
+        n_refused: of ``n_failed``, clips that the adherence gate refused in every attempt.
+        acceptance: of a generating renderer's attempts, of all runs on OUT, in all and by emotion and group.
     """
 
     out: str
@@ -72,6 +87,8 @@ class RunReport(Record, frozen=True):
     rejected: dict[str, int]
     seconds: float
     notes: tuple[str, ...] = ()
+    n_refused: int = 0
+    acceptance: tuple[Rate, ...] = ()
 
 
 def generate(
@@ -92,6 +109,7 @@ def generate(
     licence: str | None = None,
     gates: Gates | None = None,
     renderer: str = "mesh",
+    renderer_options: Mapping[str, Any] | None = None,
     encoder: EncoderSettings | None = None,
     lossless_master: bool = False,
     png: bool = False,
@@ -117,6 +135,7 @@ def generate(
         licence: of the images where their source does not say.
         gates: which faces are let through.
         renderer: registered name or ``module:attribute``.
+        renderer_options: what it is told, such as ``{"model": "weights/ltx", "steps": 8}``.
         encoder: codec settings.
         lossless_master, png: also keep a lossless master, or the frames as PNG files.
         twins: all identities show the same expressions, so that clips differ in nothing but whose face it is.
@@ -131,7 +150,7 @@ def generate(
     settings = make_settings(
         faces, clips=clips, seed=seed, preset=preset, emotions=emotions, balance=balance, fps=fps,
         duration_s=duration_s, size_px=size_px, p_felt=p_felt, priors=priors, licence=licence, gates=gates,
-        renderer=renderer, encoder=encoder, lossless_master=lossless_master, png=png, twins=twins,
+        renderer=renderer, renderer_options=renderer_options, encoder=encoder, lossless_master=lossless_master, png=png, twins=twins,
     )  # fmt: skip
     run_generate(
         settings, Path(out), preset=preset, workers=workers, limit=limit, shard=shard, progress=progress
@@ -153,6 +172,10 @@ def run_generate(
     started = time.monotonic()
     progress = progress or Silent()
     part = Shard.parse(shard)
+    generator = generator_of(make_renderer(settings.renderer, settings.renderer_options))
+    if generator is not None:
+        generator.require()
+    devices = workers if workers is not None or generator is None else generator.n_devices()
     workers = n_workers(workers)
     if limit is not None and limit < 1:
         raise InputError(f"limit {limit} is below 1; leave --limit out to make all clips")
@@ -161,7 +184,8 @@ def run_generate(
         with lock.exclusive():
             _clean(root, part, lock)
             settings, notes = _prepare(settings, root, preset, found, workers, progress)
-        n_rendered, n_adopted = _render_all(settings, root, part, workers, limit, progress)
+        makers = workers if devices is None else devices
+        n_rendered, n_adopted = _render_all(settings, root, part, makers, generator, limit, progress)
         with lock.exclusive():
             lock.release()  # so that of two shards that end together the later sees itself alone
             if lock.alone:
@@ -180,6 +204,8 @@ def run_generate(
         rejected=status.rejected,
         seconds=round(time.monotonic() - started, 3),
         notes=notes,
+        n_refused=0 if generator is None else sum(f.error == REFUSED for f in Dataset.open(root).failures),
+        acceptance=() if generator is None else tuple(acceptance(judged_attempts(root))),
     )
 
 
@@ -334,6 +360,22 @@ def _plan(settings: Settings, design: Design, root: Path, progress: Progress) ->
         write_atomic(path, lines())
 
 
+class _Tried:
+    """Attempts that earlier runs of a generating renderer made for clips that are still missing."""
+
+    def __init__(self, root: Path, generator: Generator | None):
+        self._most = 0 if generator is None else generator.attempts
+        self._made: dict[str, int] = {}
+        for path in layout.failures_paths(root) if generator is not None else ():
+            for failure in iterate(path, Failure):
+                self._made[failure.clip_id] = max(self._made.get(failure.clip_id, 0), failure.attempts)
+
+    def of(self, clip_id: str) -> int | None:
+        """How many; None where no more may be made."""
+        made = self._made.get(clip_id, 0)
+        return None if made and made >= self._most else made
+
+
 class _SpecHead(msgspec.Struct):
     """The fields of a spec that scheduling needs."""
 
@@ -344,7 +386,9 @@ class _SpecHead(msgspec.Struct):
     emotion: str
 
 
-def _jobs(settings: Settings, root: Path, part: Shard, done: set[str], limit: int | None) -> Iterator[Task]:
+def _jobs(
+    settings: Settings, root: Path, part: Shard, done: set[str], tried: _Tried, limit: int | None
+) -> Iterator[render.Job]:
     """What is left to do, streamed from specs.jsonl; shards take whole blocks of emotions in turn."""
     faces = {face.face_id: face for face in Dataset.open(root).faces.values()}
     encoded = {face_id: canonical_json(face) for face_id, face in faces.items()}
@@ -356,57 +400,111 @@ def _jobs(settings: Settings, root: Path, part: Shard, done: set[str], limit: in
         if ((number - 1) // len(settings.emotions)) % part.count != part.index - 1:
             continue
         head = decoder.decode(line)
-        if head.spec_id not in done:
+        clip_id = render.clip_id_of(head.spec_id, settings)
+        n_tried = None if head.spec_id in done else tried.of(clip_id)
+        if n_tried is not None:
             n_given += 1
             face = faces[head.face_id]
             file = layout.clip_file(head.emotion, head.subject_id, head.sequence, face.declared.gender)
-            job = render.Job(line, encoded[head.face_id], file, render.clip_id_of(head.spec_id, settings))
-            yield Task(key=head.face_id, payload=job)
+            yield render.Job(line, encoded[head.face_id], file, clip_id, n_tried)
+
+
+def _tasks(jobs: Iterator[render.Job], batch: int) -> Iterator[Task]:
+    """As many jobs a task as the renderer makes in one pass."""
+    while some := tuple(itertools.islice(jobs, batch)):
+        yield Task(key=hashlib.sha256(some[0].face).hexdigest(), payload=some)
 
 
 def _render_all(
-    settings: Settings, root: Path, part: Shard, workers: int, limit: int | None, progress: Progress
+    settings: Settings,
+    root: Path,
+    part: Shard,
+    workers: int,
+    generator: Generator | None,
+    limit: int | None,
+    progress: Progress,
 ) -> tuple[int, int]:
     """Make every clip of this part; returns how many were rendered and how many adopted."""
-    done = spec_ids(layout.clips_paths(root))
-    n_todo = sum(1 for _ in _jobs(settings, root, part, done, limit))
+    done, tried = spec_ids(layout.clips_paths(root)), _Tried(root, generator)
+    batch = 1 if generator is None else generator.batch
+    n_todo = sum(1 for _ in _jobs(settings, root, part, done, tried, limit))
     progress.start("clips", n_todo, 0)
     if n_todo == 0:
         return 0, 0
     work = layout.work_folder(root, part)
     config = render.RenderConfig(root=str(root), work=str(work), settings=settings)
-    tasks = _jobs(settings, root, part, done, limit)
-    outcomes = run(render.FACTORY, config, tasks, workers=min(workers, n_todo))
+    tasks = _tasks(_jobs(settings, root, part, done, tried, limit), batch)
+    n_tasks = -(-n_todo // batch)
+    outcomes = run(render.FACTORY, config, tasks, workers=min(workers, n_tasks))
     counts = [0, 0]
     with (
         Appender(root / layout.clips_name(part)) as clips,
         Appender(root / layout.failures_name(part)) as failures,
+        _ledger(root / layout.attempts_name(part), generator) as attempts,
         contextlib.closing(outcomes),  # type: ignore[type-var]
     ):
         for outcome in outcomes:
-            if outcome.error is None:
-                clips.append(outcome.value.clip)
-                counts[outcome.value.adopted] += 1
-            else:
-                failures.append(_failure(outcome))
-                progress.note(f"{outcome.task.payload.file}: {outcome.error.message}")
-            progress.advance()
+            for job, made in _each(outcome):
+                if isinstance(made, Failure):
+                    failures.append(made)
+                    progress.note(made.message)
+                else:
+                    for attempt in made.attempts:
+                        attempts.append(attempt)
+                    if made.clip is not None:
+                        clips.append(made.clip)
+                        counts[made.adopted] += 1
+                    else:
+                        failures.append(_refused(job, made))
+                        progress.note(_refused(job, made).message)
+                progress.advance()
     return counts[0], counts[1]
 
 
-def _failure(outcome: Outcome) -> Failure:
-    """The record of a failed task.
+@contextlib.contextmanager
+def _ledger(path: Path, generator: Generator | None) -> Iterator[Appender | _Nowhere]:
+    """The file of attempts; renderers that need none get none."""
+    if generator is None:
+        yield _Nowhere()
+        return
+    with Appender(path) as appender:
+        yield appender
+
+
+class _Nowhere:
+    def append(self, record: Record) -> None:
+        """There is nothing to append."""
+
+
+def _each(outcome: Outcome) -> Iterator[tuple[render.Job, render.Rendered | Failure]]:
+    """A task's jobs with what became of each.
 
     Raises:
         WorkError: where no other clip could do better.
     """
-    assert outcome.error is not None
+    jobs: tuple[render.Job, ...] = outcome.task.payload
+    if outcome.error is None:
+        yield from zip(jobs, outcome.value, strict=True)
+        return
     if outcome.error.fatal:
         raise WorkError(outcome.error.message)
-    job: render.Job = outcome.task.payload
-    spec_id = msgspec.json.decode(job.spec, type=_SpecHead).spec_id
-    message = f"{job.file}: {outcome.error.message}"
-    return Failure(clip_id=job.clip_id, spec_id=spec_id, error=outcome.error.error, message=message)
+    for job in jobs:
+        message = f"{job.file}: {outcome.error.message}"
+        yield job, Failure(
+            clip_id=job.clip_id, spec_id=_spec_id(job), error=outcome.error.error, message=message,
+            attempts=job.tried,
+        )  # fmt: skip
+
+
+def _refused(job: render.Job, made: render.Rendered) -> Failure:
+    """The record of a clip that the gate refused in every attempt."""
+    last, n = made.attempts[-1], made.attempts[-1].attempt + 1
+    message = f"{job.file}: refused in {n} attempt(s), the last for {last.reason}: {last.message}"
+    return Failure(clip_id=job.clip_id, spec_id=_spec_id(job), error=REFUSED, message=message, attempts=n)
+
+
+def _spec_id(job: render.Job) -> str:
+    return msgspec.json.decode(job.spec, type=_SpecHead).spec_id
 
 
 def _finish(root: Path, progress: Progress) -> None:
@@ -422,16 +520,15 @@ def _finish(root: Path, progress: Progress) -> None:
         if paths != [main] or ordered != dataset.clips:
             write_records(main, ordered)
             _unlink_others(paths, main)
-        _merge_failures(root)
+        _merge(layout.failures_paths(root), root / layout.failures_name(Shard()), Failure)
+        _merge(layout.attempts_paths(root), root / layout.attempts_name(Shard()), Attempt)
     shutil.rmtree(root / HIDDEN / "tmp", ignore_errors=True)
 
 
-def _merge_failures(root: Path) -> None:
-    """Past failures of shards into one file."""
-    paths = layout.failures_paths(root)
-    main = root / layout.failures_name(Shard())
-    if paths != [main]:
-        write_records(main, [failure for path in paths for failure in iterate(path, Failure)])
+def _merge(paths: list[Path], main: Path, kind: type[Record]) -> None:
+    """Records that shards wrote into one file."""
+    if paths and paths != [main]:
+        write_records(main, [record for path in paths for record in iterate(path, kind)])
         _unlink_others(paths, main)
 
 

@@ -1,4 +1,8 @@
-"""One clip: frames, file, probe, captions, metadata. Runs in a worker."""
+"""Clips: frames, file, probe, captions, metadata. Runs in a worker.
+
+A renderer that obeys its spec is given one job at a time. A generating one (`renderers.Generator`) makes several clips
+per pass, and each is judged before it is kept (`gated`).
+"""
 
 from __future__ import annotations
 
@@ -6,29 +10,47 @@ import functools
 import hashlib
 import os
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import msgspec
 
 from equime import layout
+from equime.clip_labels import described, measured_timing
 from equime.generation_pipeline.captions import write_captions
 from equime.generation_pipeline.faces import load_face
+from equime.generation_pipeline.gated import Try, attempt_of, tries
 from equime.generation_pipeline.metadata import clip_metadata, metadata_bytes
-from equime.generation_pipeline.renderers import PreparedFace, Renderer
-from equime.generation_pipeline.settings import Settings
+from equime.generation_pipeline.renderers import FaceInput, PreparedFace, Yuv, generator_of
+from equime.generation_pipeline.settings import Settings, make_renderer
 from equime.generation_pipeline.trajectory import frame_timing, trajectory
 from equime.records import sync_folder, write_atomic
-from equime.registry import lookup
 from equime.seeding import content_id
-from equime.types import Clip, ClipSpec, Face, Record
-from equime.video import EncoderSettings, probe, read_frames, read_planes, write_clip, write_png_sequence
+from equime.types import Attempt, Captions, Clip, ClipSpec, Face, FrameTiming, Labels, Record, Shown
+from equime.video import (
+    EncoderSettings,
+    probe,
+    read_frames,
+    read_planes,
+    rgb_to_yuv,
+    write_clip,
+    write_png_sequence,
+)
 
 FACTORY = "equime.generation_pipeline.render:make_render"
 
 N_PREPARED = 2
 """Prepared faces that a worker keeps."""
+
+NO_CAPTIONS = Captions(short="", facs="", plain="")
+"""Until the record is there that they are written from."""
+
+
+class _Metadata(msgspec.Struct):
+    """What of a generated clip's metadata JSON cannot be computed again."""
+
+    shown: Shown
 
 
 class RenderConfig(Record, frozen=True):
@@ -46,19 +68,27 @@ class RenderConfig(Record, frozen=True):
 
 
 class Job(NamedTuple):
-    """One clip to make: the encoded records, as they stand in their files."""
+    """One clip to make: the encoded records, as they stand in their files, and how many tries earlier runs made."""
 
     spec: bytes
     face: bytes
     file: str
     clip_id: str
+    tried: int = 0
 
 
 class Rendered(NamedTuple):
-    """The finished clip; ``adopted`` where a killed run had completed its file already."""
+    """What became of a job.
 
-    clip: Clip
-    adopted: bool
+    Attributes:
+        clip: the finished clip; None where the gate refused every attempt.
+        adopted: whether a killed run had completed its file already.
+        attempts: of a generating renderer, in order.
+    """
+
+    clip: Clip | None
+    adopted: bool = False
+    attempts: tuple[Attempt, ...] = ()
 
 
 def clip_id_of(spec_id: str, settings: Settings) -> str:
@@ -67,8 +97,19 @@ def clip_id_of(spec_id: str, settings: Settings) -> str:
     return content_id([spec_id, settings.renderer, *renderer, settings.encoder.as_params()])
 
 
-def make_render(config: RenderConfig) -> Callable[[Job], Rendered]:
-    """The worker: one job to one finished clip."""
+def clip_timing(spec: ClipSpec, clip: Clip) -> FrameTiming | None:
+    """Onset, apex and offset that a clip's record must hold: the spec's, or those measured."""
+    return _timing(spec, clip.labels, clip.shown)
+
+
+def _timing(spec: ClipSpec, labels: Labels, shown: Shown | None) -> FrameTiming | None:
+    if labels == "exact" or shown is None:
+        return frame_timing(spec, trajectory(spec))
+    return measured_timing(shown.phases, spec.fps, spec.n_frames)
+
+
+def make_render(config: RenderConfig) -> Callable[[Sequence[Job]], list[Rendered]]:
+    """The worker: jobs to finished clips, one `Rendered` each, in order."""
     return _Render(config)
 
 
@@ -76,33 +117,60 @@ class _Render:
     def __init__(self, config: RenderConfig) -> None:
         self.root, self.work = Path(config.root), Path(config.work)
         self.settings = config.settings
-        self.renderer: Renderer = lookup("renderer", config.settings.renderer)()
+        self.renderer = make_renderer(config.settings.renderer, config.settings.renderer_options)
+        self.generator = generator_of(self.renderer)
         self.prepared = functools.lru_cache(maxsize=N_PREPARED)(self._prepare)
 
-    def __call__(self, job: Job) -> Rendered:
-        spec = msgspec.json.decode(job.spec, type=ClipSpec)
-        face = msgspec.json.decode(job.face, type=Face)
-        adopted = self._adopt(job, spec, face)
-        if adopted is not None:
-            return Rendered(adopted, adopted=True)
+    def __call__(self, jobs: Sequence[Job]) -> list[Rendered]:
+        found = {job.clip_id: self._adopted(job) for job in jobs}
+        todo = [job for job in jobs if found[job.clip_id] is None]
         self.work.mkdir(parents=True, exist_ok=True)
+        made = self._generated(todo) if self.generator is not None else map(self._rendered, todo)
+        done = dict(zip((job.clip_id for job in todo), made, strict=True))
+        return [found[job.clip_id] or done[job.clip_id] for job in jobs]
+
+    def _rendered(self, job: Job) -> Rendered:
+        spec = msgspec.json.decode(job.spec, type=ClipSpec)
+        return Rendered(self._finish(job, spec, self.prepared(job.face).frames(spec), None))
+
+    def _generated(self, jobs: Sequence[Job]) -> list[Rendered]:
+        """Tries for all jobs side by side; what is accepted gets its file at once."""
+        assert self.generator is not None
+        asked = [
+            Try(msgspec.json.decode(job.spec, type=ClipSpec), self._source(job.face), job.tried)
+            for job in jobs
+        ]
+        clips: dict[int, Clip] = {}
+        attempts: dict[int, list[Attempt]] = {i: [] for i in range(len(jobs))}
+        for i, shown, rgb, seconds in tries(self.generator, asked):
+            job, spec = jobs[i], asked[i].spec
+            attempts[i].append(attempt_of(job.clip_id, spec, shown, seconds))
+            if rgb is not None:
+                planes = (Yuv(*rgb_to_yuv(frame)) for frame in rgb)
+                clips[i] = self._finish(job, spec, planes, shown)
+        return [Rendered(clips.get(i), attempts=tuple(attempts[i])) for i in range(len(jobs))]
+
+    def _finish(self, job: Job, spec: ClipSpec, frames: Iterable[Yuv], shown: Shown | None) -> Clip:
+        """Frames to a clip with its files under their final names."""
         partial = self.work / f"{job.clip_id}.mp4"
-        self._write(job, spec, partial)
-        clip = self._describe(job, spec, partial)
+        self._write(job, spec, frames, partial)
+        clip = self._describe(job, spec, partial, shown)
+        face = msgspec.json.decode(job.face, type=Face)
         write_atomic(self.root / layout.metadata_file(job.file), metadata_json(spec, clip, face))
         final = self.root / job.file
         os.replace(partial, final)  # its folder was made for the metadata
         sync_folder(final.parent)
-        return Rendered(clip, adopted=False)
+        return clip
+
+    def _source(self, face: bytes) -> FaceInput:
+        record = msgspec.json.decode(face, type=Face)
+        return load_face(record, Path(self.settings.faces), self.root, self.settings.size_px)
 
     def _prepare(self, face: bytes) -> PreparedFace:
-        record = msgspec.json.decode(face, type=Face)
-        source = load_face(record, Path(self.settings.faces), self.root, self.settings.size_px)
-        return self.renderer.prepare(source)
+        return self.renderer.prepare(self._source(face))
 
-    def _write(self, job: Job, spec: ClipSpec, partial: Path) -> None:
+    def _write(self, job: Job, spec: ClipSpec, frames: Iterable[Yuv], partial: Path) -> None:
         """Encode the clip; with a master or PNG frames wanted, from a lossless file of the same planes."""
-        frames = self.prepared(job.face).frames(spec)
         write = functools.partial(
             write_clip,
             fps=spec.fps,
@@ -126,11 +194,12 @@ class _Render:
         else:
             master.unlink()
 
-    def _describe(self, job: Job, spec: ClipSpec, path: Path) -> Clip:
+    def _describe(self, job: Job, spec: ClipSpec, path: Path, shown: Shown | None) -> Clip:
         """The record of a complete file."""
         seen = probe(path)
-        timing = frame_timing(spec, trajectory(spec))
-        return Clip(
+        labels: Labels = "exact" if self.generator is None else self.generator.labels
+        timing = _timing(spec, labels, shown)
+        clip = Clip(
             clip_id=job.clip_id,
             spec_id=spec.spec_id,
             face_id=spec.face_id,
@@ -142,10 +211,13 @@ class _Render:
             encoder=self.settings.encoder.as_params(),
             **msgspec.structs.asdict(seen),
             timing=timing,
-            captions=write_captions(spec, timing),
+            captions=NO_CAPTIONS,
+            labels=labels,
+            shown=shown,
         )
+        return msgspec.structs.replace(clip, captions=write_captions(described(spec, clip), timing))
 
-    def _adopt(self, job: Job, spec: ClipSpec, face: Face) -> Clip | None:
+    def _adopted(self, job: Job) -> Rendered | None:
         """The clip that a killed run completed without recording it, or None.
 
         Its file is taken only where the metadata beside it, written before the file got its name, say the
@@ -154,10 +226,21 @@ class _Render:
         final, view = self.root / job.file, self.root / layout.metadata_file(job.file)
         if not (final.is_file() and view.is_file()) or self._extras_missing(job):
             return None
-        if job.clip_id.encode() not in view.read_bytes():
+        said = view.read_bytes()
+        if job.clip_id.encode() not in said:
             return None
-        clip = self._describe(job, spec, final)
-        return clip if view.read_bytes() == metadata_json(spec, clip, face) else None
+        spec, face = msgspec.json.decode(job.spec, type=ClipSpec), msgspec.json.decode(job.face, type=Face)
+        shown = None
+        if self.generator is not None:
+            try:
+                shown = msgspec.json.decode(said, type=_Metadata).shown
+            except msgspec.DecodeError:
+                return None
+        clip = self._describe(job, spec, final, shown)
+        if said != metadata_json(spec, clip, face):
+            return None
+        attempts = () if shown is None else (attempt_of(job.clip_id, spec, shown, 0.0),)
+        return Rendered(clip, adopted=True, attempts=attempts)
 
     def _extras_missing(self, job: Job) -> bool:
         master = self.root / layout.master_file(job.file)

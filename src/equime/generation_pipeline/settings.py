@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -15,7 +16,7 @@ from equime.generation_pipeline.causal_model import CausalModel
 from equime.generation_pipeline.design import PRESETS, Preset
 from equime.generation_pipeline.gates import Gates
 from equime.generation_pipeline.priors import load_priors
-from equime.generation_pipeline.renderers import Renderer
+from equime.generation_pipeline.renderers import Renderer, generator_of
 from equime.generation_pipeline.setting import validate_clip_format
 from equime.registry import lookup
 from equime.types import Record
@@ -23,14 +24,16 @@ from equime.video import EncoderSettings
 
 Params = dict[str, float | int | str | bool]
 
-MAY_DIFFER: Final = ("faces", "n_clips", "priors")
-"""Settings compared otherwise: faces by what is in them, clips may grow, priors count by their digest."""
+MAY_DIFFER: Final = ("faces", "n_clips", "priors", "renderer_options")
+"""Settings compared otherwise: faces by what is in them, clips may grow, priors count by their digest, and of a
+renderer's options those that change pixels are its parameters."""
 
 OPTIONS: Final[dict[str, str]] = {
     "duration_ms": "--duration",
     "size_px": "--size",
     "encoder": "--crf, --x264-preset",
     "model": "--priors, --p-felt",
+    "renderer_params": "--renderer-option",
     "lossless_master": "--lossless",
 }
 
@@ -51,6 +54,7 @@ class Settings(Record, frozen=True):
         priors: user's priors file; None for those that ship with equime.
         model: causal model with the digest of its priors.
         renderer, renderer_version, renderer_params: what makes the frames.
+        renderer_options: what the renderer was told; of that, ``renderer_params`` holds what changes pixels.
         encoder: of the clips.
         lossless_master: also keep a lossless master of every clip.
         png: also keep the frames of every clip as PNG files.
@@ -77,6 +81,30 @@ class Settings(Record, frozen=True):
     lossless_master: bool
     png: bool
     twins: bool = False
+    renderer_options: Params = msgspec.field(default_factory=dict)
+
+
+def make_renderer(name: str, options: Mapping[str, Any] | None = None) -> Renderer:
+    """A renderer with what it is told.
+
+    Args:
+        name: registered, or ``module:attribute``.
+        options: by name; values may be text, as a command line gives them.
+
+    Raises:
+        InputError: unknown renderer, one that takes no options, or an option that it does not know.
+        MissingError: a package or file that it needs.
+    """
+    kind: Callable[..., Renderer] = lookup("renderer", name)
+    if not options:
+        return kind()
+    try:
+        inspect.signature(kind).bind(options)
+    except TypeError:
+        raise InputError(
+            f"renderer {name} takes no options; leave --renderer-option out (given: {', '.join(options)})"
+        ) from None
+    return kind(dict(options))
 
 
 def load_gates(path: Path) -> Gates:
@@ -124,6 +152,7 @@ def make_settings(
     licence: str | None = None,
     gates: Gates | None = None,
     renderer: str = "mesh",
+    renderer_options: Mapping[str, Any] | None = None,
     encoder: EncoderSettings | None = None,
     lossless_master: bool = False,
     png: bool = False,
@@ -132,7 +161,8 @@ def make_settings(
     """Settings from options; what is not given is the preset's. Arguments: `Settings` and `pipeline.generate`.
 
     Raises:
-        InputError: unknown preset, emotion or renderer, or a format out of range; every problem at once.
+        InputError: unknown preset, emotion, renderer or renderer option, or a format out of range; every problem at once.
+        MissingError: something that the renderer needs.
     """
     base = _preset(preset)
     duration_ms = base.duration_ms if duration_s is None else round(float(duration_s) * 1000, 6)
@@ -140,7 +170,9 @@ def make_settings(
     fps = base.fps if fps is None else float(fps)
     size_px = base.size_px if size_px is None else size_px
     _check(chosen, fps, duration_ms, size_px, clips)
-    made: Renderer = lookup("renderer", renderer)()
+    made = make_renderer(renderer, renderer_options)
+    if (generator := generator_of(made)) is not None:
+        generator.check_format(fps, round(duration_ms * fps / 1000), size_px)
     n_clips = clips if clips is not None or preset is None else base.n_clips
     return Settings(
         faces=str(Path(faces).absolute()),
@@ -163,6 +195,7 @@ def make_settings(
         lossless_master=lossless_master,
         png=png,
         twins=twins,
+        renderer_options=dict(renderer_options or {}),
     )
 
 

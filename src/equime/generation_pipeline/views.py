@@ -76,7 +76,7 @@ def video_folder_row(view: ClipView) -> dict[str, Any]:
         "subject_id": spec.subject_id,
         "emotion": spec.emotion,
         "label_semantics": spec.label_semantics,
-        "aus": [{"au": p.au, "left": p.left, "right": p.right} for p in spec.aus],
+        "aus": [{"au": p.au, "left": p.left, "right": p.right} for p in view.described.aus],
         "onset_frame": clip.timing.onset_frame if clip.timing else None,
         "apex_frame": clip.timing.apex_frame if clip.timing else None,
         "offset_frame": clip.timing.offset_frame if clip.timing else None,
@@ -87,7 +87,7 @@ def video_folder_row(view: ClipView) -> dict[str, Any]:
         "declared_ethnicity": face.declared.ethnicity,
         "licence": face.licence,
         "synthetic": True,
-    }
+    } | ({} if clip.shown is None else {"labels": clip.labels})
 
 
 def write_missing_metadata(dataset: Dataset) -> None:
@@ -163,6 +163,21 @@ def _au_columns(number: int) -> list[tuple[str, int]]:
     return [(f"AU{number:02d}", 0)]
 
 
+def view_columns(view: ClipView) -> dict[str, np.ndarray[Any, Any]] | None:
+    """`curve_columns` of a finished clip; None where its labels are measured, as nobody knows its curves exactly.
+
+    Where blinks, gaze, head and light are the model's and not the spec's, they are NaN: unknown, not zero.
+    """
+    if view.clip.labels != "exact":
+        return None
+    columns = curve_columns(view.spec)
+    if view.clip.shown is not None:
+        names = [name for name in columns if name.startswith(("AU45", "gaze_", "head_"))]
+        for name in (*names, "light"):
+            columns[name] = np.full_like(columns[name], np.nan)
+    return columns
+
+
 def curve_columns(spec: ClipSpec) -> dict[str, np.ndarray[Any, Any]]:
     """The numeric columns of one clip; AUs that it does not show are 0."""
     track = trajectory(spec)
@@ -201,8 +216,11 @@ def _write_curves(dataset: Dataset, path: Path, digest: str, progress: Progress)
 def _batch_table(batch: list[ClipView], schema: pa.Schema) -> pa.Table:
     import pyarrow as pa  # noqa: PLC0415
 
-    parts = [curve_columns(view.spec) for view in batch]
-    ids = np.repeat([view.clip.clip_id for view in batch], [len(part["frame"]) for part in parts])
-    columns = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    found = [(view.clip.clip_id, view_columns(view)) for view in batch]
+    parts = [(clip_id, part) for clip_id, part in found if part is not None]
+    if not parts:
+        return schema.empty_table()
+    ids = np.repeat([clip_id for clip_id, _ in parts], [len(part["frame"]) for _, part in parts])
+    columns = {name: np.concatenate([part[name] for _, part in parts]) for name in parts[0][1]}
     arrays = {"clip_id": ids, **columns}
     return pa.table({name: pa.array(arrays[name]) for name in schema.names}, schema=schema)
