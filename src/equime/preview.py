@@ -21,6 +21,7 @@ from equime.action_units import EMOTIONS, LETTERS, format_code, get
 from equime.dataset import ClipView, Dataset
 from equime.errors import InputError
 from equime.records import aside
+from equime.types import ClipSpec
 from equime.video import read_frames_at
 
 GAIN: Final = 4.0
@@ -214,6 +215,8 @@ def _draw_curves(axes: Any, view: ClipView, curves: list[dict[str, Any]]) -> Non
         _draw_au(axes, view, [c for c in curves if c["au"] == au], colour, (start, stop))
     if phases is not None:
         _mark_phases(axes, (phases.onset_ms, phases.apex_ms, phases.offset_ms))
+    if view.clip.labels == "measured":
+        _draw_measured(axes, view.described)
     axes.set_xlim(start, stop)
     axes.set_ylim(0, 5.3)
     axes.set_yticks(range(1, 6), list(LETTERS))
@@ -225,6 +228,15 @@ def _draw_curves(axes: Any, view: ClipView, curves: list[dict[str, Any]]) -> Non
         spine.set_color("#bbbbbb")
     if axes.get_legend_handles_labels()[0]:
         axes.legend(loc="upper right", fontsize=7.5, frameon=False, handlelength=1.4, labelspacing=0.2)
+
+
+def _draw_measured(axes: Any, shown: ClipSpec) -> None:
+    """Intensities as measured at the apex: dots, as nobody knows the curves between."""
+    if shown.phases is None:
+        return
+    for i, peak in enumerate(shown.aus):
+        colour, value = _COLOURS[i % len(_COLOURS)], max(peak.left, peak.right)
+        axes.plot([shown.phases.apex_ms], [value], "o", color=colour, ms=4, label=f"AU {peak.au} at apex")
 
 
 def _draw_au(
