@@ -67,4 +67,12 @@ def _row(view: ClipView) -> dict[str, Any]:
     captions = {f"caption_{name}": getattr(clip.captions, name) for name in ("short", "facs", "plain")}
     declared = {f"declared_{name}": getattr(face.declared, name) for name in ("gender", "age", "ethnicity")}
     aus = [msgspec.structs.asdict(peak) for peak in view.described.aus]
-    return {**row, **timing, **captions, **declared, "aus": aus, "licence": face.licence}
+    return {
+        **row,
+        **timing,
+        **captions,
+        **declared,
+        "aus": aus,
+        "licence": face.licence,
+        "labels": clip.labels,
+    }

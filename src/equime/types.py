@@ -380,8 +380,8 @@ class Clip(Record, frozen=True, omit_defaults=True):
         n_frames, fps, width, height, codec, pix_fmt, duration_ms, size_bytes, bitrate_kbps: probed.
         timing: None for neutral clips, and for generated ones that show no whole movement.
         captions: text.
-        labels: "exact": the renderer obeys the spec, so AUs and timing are the spec's. "measured": it does not; AUs,
-            timing and captions are what was measured (`shown`), and the spec is only what was intended.
+        measured: False: the renderer obeys the spec, so AUs and timing are the spec's. True: it does not; AUs, timing
+            and captions are what was measured (`shown`), and the spec is only what was intended.
         shown: what was measured; None for renderers that need no measuring.
     """
 
@@ -405,8 +405,14 @@ class Clip(Record, frozen=True, omit_defaults=True):
     bitrate_kbps: float
     timing: FrameTiming | None
     captions: Captions
-    labels: Labels = "exact"
+    # No text as a default: msgspec knows defaults by identity, and a text that came from a worker is another object.
+    measured: bool = False
     shown: Shown | None = None
+
+    @property
+    def labels(self) -> Labels:
+        """Where AUs and timing come from."""
+        return "measured" if self.measured else "exact"
 
 
 class Failure(Record, frozen=True, omit_defaults=True):

@@ -20,7 +20,7 @@ from equime.errors import EquimeError
 from equime.locks import HIDDEN, holders
 from equime.records import PARTIAL_GLOB, disk_guard
 from equime.seeding import content_id
-from equime.types import Clip, ClipSpec, Face, Failure, Record, Rejection
+from equime.types import Attempt, Clip, ClipSpec, Face, Failure, Record, Rejection
 
 FPS_TOLERANCE: Final = 1e-3
 
@@ -101,6 +101,8 @@ class _Loaded:
         self._read(root / layout.REJECTED, Rejection)
         for path in layout.failures_paths(root):
             self._read(path, Failure)
+        for path in layout.attempts_paths(root):
+            self._read(path, Attempt)
 
     def _read(self, path: Path, record: type[Any]) -> dict[str, Any]:
         decoder = msgspec.json.Decoder(record)

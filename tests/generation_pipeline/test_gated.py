@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 import shutil
 from collections import Counter
 from collections.abc import Sequence
@@ -229,4 +230,7 @@ def test_measured_labels_as_records() -> None:
 def test_exact_clips_are_described_by_their_specs(mesh_clips: Dataset) -> None:
     for view in mesh_clips:
         assert described(view.spec, view.clip) is view.spec
-        assert b"shown" not in msgspec.json.encode(view.clip)
+        from_a_worker = msgspec.json.encode(pickle.loads(pickle.dumps(view.clip)))
+        assert from_a_worker == msgspec.json.encode(view.clip)
+        assert b"shown" not in from_a_worker
+        assert b"measured" not in from_a_worker

@@ -212,7 +212,7 @@ class _Render:
             **msgspec.structs.asdict(seen),
             timing=timing,
             captions=NO_CAPTIONS,
-            labels=labels,
+            measured=labels == "measured",
             shown=shown,
         )
         return msgspec.structs.replace(clip, captions=write_captions(described(spec, clip), timing))
