@@ -19,9 +19,9 @@ $(READY): requirements.lock pyproject.toml
 	$(PIP) --no-deps --no-build-isolation -e .
 	touch $(READY)
 
-# torch, piq (the extra "quality") and deepface (the extra "attributes"): for the tests, and for BRISQUE, CLIP-IQA,
-# LPIPS, DeepFace, FairFace. torch itself with what
-# it depends on, at the lock's versions: which packages that are depends on the machine.
+# torch, piq (the extra "quality"), deepface ("attributes") and diffusers ("diffusion"): for the tests, and for BRISQUE,
+# CLIP-IQA, LPIPS, DeepFace, FairFace, LTX-Video. torch itself with what it depends on, at the lock's versions: which
+# packages that are depends on the machine.
 torch: $(TORCH)
 
 $(TORCH): $(READY) requirements-torch.lock
