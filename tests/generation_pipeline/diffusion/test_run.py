@@ -67,6 +67,25 @@ def test_a_data_set_and_a_kill_in_the_middle(
     assert {(a.clip_id, a.attempt) for a in attempts} == {(c.clip_id, 0) for c in data.clips}
 
 
+def test_another_family_by_configuration(faces: Path, tiny_cogvideox: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    told = arguments(
+        faces,
+        out,
+        tiny_cogvideox,
+        "pipeline=CogVideoXImageToVideoPipeline",
+        "gate=record",
+        "licence=CC0-1.0",
+        workers=0,
+    )
+    assert run([*map(str, told), "--limit", "1"]) == 0
+    (clip,) = Dataset.open(out).clips
+    assert clip.n_frames == 18
+    assert clip.renderer_params["pipeline"] == "CogVideoXImageToVideoPipeline"
+    assert clip.renderer_params["licence"] == "CC0-1.0"
+    assert runs.problems(out) == []
+
+
 def test_noise_is_refused_by_the_gate(
     faces: Path, tiny_ltx: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
