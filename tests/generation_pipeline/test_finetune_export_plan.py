@@ -99,7 +99,12 @@ def test_validation_prompts_are_of_different_people_and_emotions_first() -> None
 
 def test_what_to_know_before_training_is_said() -> None:
     views = [
-        view_of(make_spec(subject_id=f"s{i}", sequence=i), licence=name, renderer=renderer)
+        view_of(
+            make_spec(subject_id=f"s{i}", sequence=i),
+            licence=name,
+            renderer=renderer,
+            measured=renderer == "ltx",
+        )
         for i, (name, renderer) in enumerate(
             [("unknown", "mesh"), ("CC-BY-NC-4.0", "ltx"), ("CC0-1.0", "mesh")]
         )
