@@ -21,7 +21,7 @@ from equime.generation_pipeline.adherence_records import Measured
 from equime.generation_pipeline.captions import spec_facts, write_captions
 from equime.generation_pipeline.estimate import plan_report
 from equime.generation_pipeline.gated import BAD_VIDEO, peaks_of, phases_of
-from equime.generation_pipeline.pipeline import RunReport, run_generate
+from equime.generation_pipeline.pipeline import RunReport, prepared, run_generate
 from equime.generation_pipeline.settings import Settings, make_settings
 from equime.progress import Silent
 from equime.records import read
@@ -170,6 +170,20 @@ def test_a_result_that_is_no_video_costs_nobody_else(faces: Path, tmp_path: Path
     assert (report.n_rendered, report.n_refused) == (1, 1)
     (bad,) = [a for a in read(tmp_path / "out" / "attempts.jsonl", Attempt) if not a.accepted]
     assert (bad.reason, bad.message) == (BAD_VIDEO, "the model gave NaN")
+
+
+def test_a_photograph_that_changed_costs_no_other_clip_of_the_batch(faces: Path, tmp_path: Path) -> None:
+    source, out = shutil.copytree(faces.parent, tmp_path / "source"), tmp_path / "out"
+    few: Any = {"clips": 4, "emotions": ("surprise", "neutral"), "batch": 4}
+    prepared(settings(source / faces.name, **few), out, preset=None, workers=0, progress=Silent())
+    of = Counter(spec.face_id for spec in Dataset.open(out).specs)
+    assert len(of) == 2
+    changed = Dataset.open(out).faces[min(of)]
+    shutil.copy(source / "drawn_103.png", source / changed.path)
+    report = make(source / faces.name, out, **few)
+    assert (report.n_failed, report.n_refused) == (2, 0)
+    assert report.n_rendered == 2
+    assert {failure.error for failure in read(out / "failures.jsonl", Failure)} == {"WorkError"}
 
 
 def test_recorded_whatever_it_shows(faces: Path, tmp_path: Path) -> None:

@@ -141,16 +141,23 @@ def _each(outcome: Outcome) -> Iterator[tuple[render.Job, render.Rendered | Fail
     """
     jobs: tuple[render.Job, ...] = outcome.task.payload
     if outcome.error is None:
-        yield from zip(jobs, outcome.value, strict=True)
+        for job, made in zip(jobs, outcome.value, strict=True):
+            yield job, made if made.error is None else _failure(job, *made.error)
         return
     if outcome.error.fatal:
         raise WorkError(outcome.error.message)
     for job in jobs:
-        message = f"{job.file}: {outcome.error.message}"
-        yield job, Failure(
-            clip_id=job.clip_id, spec_id=_spec_id(job), error=outcome.error.error, message=message,
-            attempts=job.tried,
-        )  # fmt: skip
+        yield job, _failure(job, outcome.error.error, outcome.error.message)
+
+
+def _failure(job: render.Job, error: str, message: str) -> Failure:
+    return Failure(
+        clip_id=job.clip_id,
+        spec_id=_spec_id(job),
+        error=error,
+        message=f"{job.file}: {message}",
+        attempts=job.tried,
+    )
 
 
 def _refused(job: render.Job, made: render.Rendered) -> Failure:

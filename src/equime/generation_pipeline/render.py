@@ -18,6 +18,7 @@ import msgspec
 
 from equime import layout
 from equime.clip_labels import described, measured_timing
+from equime.errors import EquimeError
 from equime.generation_pipeline.captions import write_captions
 from equime.generation_pipeline.faces import load_face
 from equime.generation_pipeline.gated import Try, attempt_of, tries
@@ -25,7 +26,7 @@ from equime.generation_pipeline.metadata import clip_metadata, metadata_bytes
 from equime.generation_pipeline.renderers import FaceInput, PreparedFace, Yuv, generator_of
 from equime.generation_pipeline.settings import Settings, make_renderer
 from equime.generation_pipeline.trajectory import frame_timing, trajectory
-from equime.records import sync_folder, write_atomic
+from equime.records import disk_error, sync_folder, write_atomic
 from equime.seeding import content_id
 from equime.types import Attempt, Captions, Clip, ClipSpec, Face, FrameTiming, Labels, Record, Shown
 from equime.video import (
@@ -84,11 +85,13 @@ class Rendered(NamedTuple):
         clip: the finished clip; None where the gate refused every attempt.
         adopted: whether a killed run had completed its file already.
         attempts: of a generating renderer, in order.
+        error: name and message of what kept a job of a batch from being tried; the others of the batch were.
     """
 
     clip: Clip | None
     adopted: bool = False
     attempts: tuple[Attempt, ...] = ()
+    error: tuple[str, str] | None = None
 
 
 def clip_id_of(spec_id: str, settings: Settings) -> str:
@@ -136,19 +139,25 @@ class _Render:
     def _generated(self, jobs: Sequence[Job]) -> list[Rendered]:
         """Tries for all jobs side by side; what is accepted gets its file at once."""
         assert self.generator is not None
-        asked = [
-            Try(msgspec.json.decode(job.spec, type=ClipSpec), self._source(job.face), job.tried)
-            for job in jobs
-        ]
-        clips: dict[int, Clip] = {}
-        attempts: dict[int, list[Attempt]] = {i: [] for i in range(len(jobs))}
-        for i, shown, rgb, seconds in tries(self.generator, asked):
-            job, spec = jobs[i], asked[i].spec
-            attempts[i].append(attempt_of(job.clip_id, spec, shown, seconds))
+        found: dict[str, Rendered] = {}
+        asked: list[tuple[Job, Try]] = []
+        for job in jobs:
+            try:
+                spec = msgspec.json.decode(job.spec, type=ClipSpec)
+                asked.append((job, Try(spec, self._source(job.face), job.tried)))
+            except EquimeError as error:
+                if disk_error(error):
+                    raise
+                found[job.clip_id] = Rendered(None, error=(type(error).__name__, str(error)))
+        for i, shown, rgb, seconds in tries(self.generator, [item for _, item in asked]):
+            job, item = asked[i]
+            before = found.get(job.clip_id, Rendered(None))
+            attempts = (*before.attempts, attempt_of(job.clip_id, item.spec, shown, seconds))
+            clip = None
             if rgb is not None:
-                planes = (Yuv(*rgb_to_yuv(frame)) for frame in rgb)
-                clips[i] = self._finish(job, spec, planes, shown)
-        return [Rendered(clips.get(i), attempts=tuple(attempts[i])) for i in range(len(jobs))]
+                clip = self._finish(job, item.spec, (Yuv(*rgb_to_yuv(frame)) for frame in rgb), shown)
+            found[job.clip_id] = Rendered(clip, attempts=attempts)
+        return [found[job.clip_id] for job in jobs]
 
     def _finish(self, job: Job, spec: ClipSpec, frames: Iterable[Yuv], shown: Shown | None) -> Clip:
         """Frames to a clip with its files under their final names."""
