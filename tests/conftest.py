@@ -18,7 +18,7 @@ from tests import runs
 
 # The suite asks for the same examples every time: a change is not refused for what it has not touched. To look
 # for new ones: HYPOTHESIS_PROFILE=search.
-hypothesis.settings.register_profile("same", derandomize=True)
+hypothesis.settings.register_profile("same", derandomize=True, max_examples=50)
 hypothesis.settings.register_profile("search", print_blob=True)
 hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "same"))
 

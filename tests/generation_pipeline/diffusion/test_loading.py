@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import shutil
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -68,6 +69,12 @@ def _put(hub: Path, model: Path) -> Path:
     (cached / "refs").mkdir(parents=True)
     (cached / "refs" / "main").write_text("c" * 40)
     return Path(shutil.copytree(model, cached / "snapshots" / ("c" * 40)))
+
+
+@pytest.mark.usefixtures("fresh")
+def test_progress_bars_take_no_semaphore_that_a_worker_would_leak(tiny_ltx: Path) -> None:
+    loading.load_pipeline(options(model=str(tiny_ltx)))
+    assert isinstance(torch_env.load("tqdm").tqdm.get_lock(), type(threading.RLock()))
 
 
 @pytest.mark.usefixtures("fresh")
