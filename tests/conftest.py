@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import filelock
 import hypothesis
+import msgspec
+import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 import equime
 from equime.dataset import Dataset
-from equime.drawn_face import save_default_faces
+from equime.drawn_face import DrawnFace, save_default_faces
+from equime.seeding import content_id
 from tests import runs
 
 # The suite asks for the same examples every time: a change is not refused for what it has not touched. To look
@@ -55,6 +60,27 @@ def shared(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], ob
             make(folder)
             done.touch()
     return folder
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _drawn_once(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """A face that one test drew (seconds) is read from a file by the others, in any process of the run."""
+    folder = shared(tmp_path_factory, "drawn_faces", lambda _: None)
+    draw = DrawnFace.image
+
+    @functools.wraps(draw)
+    def image(self: DrawnFace, size_px: int = 768, *, oversample: float | None = None) -> NDArray[np.uint8]:
+        path = folder / f"{content_id([msgspec.to_builtins(self), size_px, oversample])}.npy"
+        if not path.exists():
+            partial = path.with_name(f"{path.stem}.{os.getpid()}.npy")
+            np.save(partial, draw(self, size_px, oversample=oversample))
+            os.replace(partial, path)
+        found: NDArray[np.uint8] = np.load(path)
+        return found
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(DrawnFace, "image", image)
+        yield
 
 
 def own_copy(factory: pytest.TempPathFactory, folder: Path) -> Path:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from equime.drawn_face import default_faces, describe_face, draw_face, save_default_faces
+from equime.drawn_face import DrawnFace, default_faces, describe_face, draw_face, save_default_faces
 from equime.drawn_face.shape import (
     IRIS,
     JAW,
@@ -47,6 +47,14 @@ TOLERANCE_PERCENT = {
 
 # The detected landmarks of ten faces take ten seconds: once is enough.
 pytestmark = pytest.mark.xdist_group("drawn_face")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _drawn_anew() -> Iterator[None]:
+    """Drawing itself is tested here: no picture of another test."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(DrawnFace, "image", DrawnFace.image.__wrapped__)  # type: ignore[attr-defined]
+        yield
 
 
 @pytest.fixture(scope="module")
