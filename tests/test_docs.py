@@ -196,10 +196,10 @@ def test_files_of_the_project_that_are_named_exist(name: str) -> None:
 
 
 def test_python_blocks_are_python() -> None:
-    for page in WRITTEN:
-        for info, body in blocks(page):
-            if info[:1] == ["python"]:
-                compile(body, page.name, "exec")
+    found = [(page, body) for page in WRITTEN for info, body in blocks(page) if info[:1] == ["python"]]
+    assert len(found) > 10
+    for page, body in found:
+        compile(body, page.name, "exec")
 
 
 def test_pictures_are_small() -> None:
@@ -261,6 +261,7 @@ def test_tutorial(after_tutorial: Path) -> None:
 @pytest.mark.parametrize("name", names([p for p in GUIDES if p.name != "tutorial.md" and runnable(p)]))
 def test_examples_of_the_other_pages(name: str, after_tutorial: Path) -> None:
     examples = runnable(ROOT / name)
+    assert examples, "run_block below asserts that each of them works"
     python = [body for kind, body in examples if kind == "python"]
     for kind, body in examples:
         if kind == "bash":

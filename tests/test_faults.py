@@ -111,6 +111,7 @@ def test_workers_end_when_the_parent_is_killed(out: Path, faces: Path, tmp_path:
     process.kill()
     process.communicate()
     wait_for(lambda: all(is_zombie(pid) for pid in children), timeout_s=10)
+    assert not [pid for pid in children if not is_zombie(pid)]
 
 
 def children_of(pid: int) -> list[int]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -59,58 +59,53 @@ def tries(renderer: Generator, asked: Sequence[Try]) -> Iterator[Made]:
         clips = [(asked[i].face, asked[i].spec, attempt) for i, attempt in waiting]
         started = time.perf_counter()
         for (i, attempt), video in zip(waiting, renderer.videos(clips), strict=True):
-            spec = asked[i].spec
+            kept = None
             if isinstance(video, BadVideo):
-                shown = _refused(renderer, spec, attempt, BAD_VIDEO, str(video))
+                shown = _shown(
+                    renderer, asked[i].spec, attempt, accepted=False, reason=BAD_VIDEO, message=str(video)
+                )
             else:
-                shown = shown_of(check_frames(video, spec), renderer, spec, attempt)
-            kept = not isinstance(video, BadVideo) and (shown.accepted or not renderer.gate_rejects)
-            seconds, started = time.perf_counter() - started, time.perf_counter()
-            yield i, shown, video if kept and not isinstance(video, BadVideo) else None, seconds
-            if not kept and attempt + 1 < renderer.attempts:
+                shown = shown_of(check_frames(video, asked[i].spec), renderer, asked[i].spec, attempt)
+                kept = video if shown.accepted or not renderer.gate_rejects else None
+            yield i, shown, kept, time.perf_counter() - started
+            started = time.perf_counter()  # what the caller did with the frames is not the model's time
+            if kept is None and attempt + 1 < renderer.attempts:
                 again.append((i, attempt + 1))
         waiting = again
-
-
-def _refused(renderer: Generator, spec: ClipSpec, attempt: int, reason: str, message: str) -> Shown:
-    return Shown(
-        accepted=False, reason=reason, message=message, gate=GATE, attempt=attempt,
-        seed=renderer.seed_of(spec, attempt), prompt=renderer.prompt_of(spec),
-    )  # fmt: skip
 
 
 def shown_of(found: Adherence, renderer: Generator, spec: ClipSpec, attempt: int) -> Shown:
     """What the gate measured, as the record of a clip keeps it."""
     measured, verdict = found.measured, found.verdict
     phases = phases_of(measured)
-    accepted, reason, message = verdict.accepted, verdict.reason, verdict.message
+    accepted, message = verdict.accepted, verdict.message
+    reason: str | None = verdict.reason
     if renderer.labels == "exact":
         if reason in OF_MOVEMENT:
-            accepted, reason, message = (
-                True,
-                None,
-                f"the movement is the spec's; the gate finds otherwise: {message}",
-            )
+            accepted, message = True, f"the movement is the spec's; the gate finds otherwise: {message}"
     elif accepted and phases is None and spec.phases is not None and found.intended.moves_skin:
-        accepted, reason = False, None
-        message = (
-            "the movement is at the right place and time, but does not both begin and end within the clip"
-        )
-    return Shown(
+        accepted, reason = False, NOT_WHOLE
+        message = "the movement fits, but does not both begin and end within the clip"
+    return _shown(
+        renderer,
+        spec,
+        attempt,
         accepted=accepted,
-        reason=reason if accepted or reason else NOT_WHOLE,
+        reason=None if accepted else reason,
         message=message,
-        gate=GATE,
         aus=peaks_of(measured),
         phases=phases,
         blinks=tuple(Blink(start_ms=a, duration_ms=b - a) for a, b in measured.blinks_ms),
         agreement=found.agreement,
         onset_error_ms=found.onset_error_ms,
         apex_error_ms=found.apex_error_ms,
-        attempt=attempt,
-        seed=renderer.seed_of(spec, attempt),
-        prompt=renderer.prompt_of(spec),
     )
+
+
+def _shown(renderer: Generator, spec: ClipSpec, attempt: int, **found: Any) -> Shown:
+    """With where the attempt comes from."""
+    seed, prompt = renderer.seed_of(spec, attempt), renderer.prompt_of(spec)
+    return Shown(gate=GATE, attempt=attempt, seed=seed, prompt=prompt, **found)
 
 
 def phases_of(measured: Measured) -> Phases | None:

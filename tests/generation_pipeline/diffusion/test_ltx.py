@@ -87,6 +87,11 @@ def test_params_say_what_changes_pixels_and_not_where_the_model_lies(tiny_ltx: P
     assert msgspec.json.decode(msgspec.json.encode(params)) == params
 
 
+def test_an_option_of_another_renderer_is_not_swallowed() -> None:
+    with pytest.raises(InputError, match="slow is of ltx-keyframe, not of ltx"):
+        LtxRenderer({"slow": 2})
+
+
 def test_a_renderer_of_hub_weights_can_be_made_without_them() -> None:
     params = LtxRenderer().params
     assert (params["model"], params["revision"]) == ("Lightricks/LTX-Video", "main")

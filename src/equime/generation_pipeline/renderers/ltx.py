@@ -14,7 +14,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from equime.errors import MissingError
+from equime.errors import InputError, MissingError
 from equime.extras import install_hint, installed
 from equime.generation_pipeline.diffusion.limits import check_size, limits_of, plan_frames
 from equime.generation_pipeline.diffusion.loading import find_model, is_local, load_pipeline
@@ -49,8 +49,8 @@ class LtxRenderer:
     labels: Labels = "measured"
     defaults: Mapping[str, Value] = {}
     """Options whose defaults differ from `DiffusionOptions`."""
-    own_options: tuple[str, ...] = ()
-    """Options of other renderers of this family that change this one's pixels."""
+    slows = False
+    """Whether the option ``slow`` is this renderer's."""
 
     def __init__(self, options: Mapping[str, Value] | None = None):
         """Check the options.
@@ -65,9 +65,12 @@ class LtxRenderer:
         self.gate_rejects = self.options.gate == "reject"
         self.attempts, self.batch = self.options.attempts, self.options.batch
         self.params: Params = pixel_params(self.options)
-        for name in ("slow",):
-            if name not in self.own_options:
-                del self.params[name]
+        if not self.slows:
+            if "slow" in (options or {}):
+                raise InputError(
+                    f"renderer options: slow is of ltx-keyframe, not of {self.name}; leave it out"
+                )
+            del self.params["slow"]
         self.params["negative"] = negative_prompt(self.options.negative)
         self.params |= {
             "seed_rule": SEED_RULE,

@@ -35,7 +35,7 @@ class LtxKeyframe(LtxRenderer):
     name = "ltx-keyframe"
     version = "1"
     defaults: Mapping[str, Value] = {"pipeline": CONDITION}
-    own_options = ("slow",)
+    slows = True
 
     def request_of(self, face: FaceInput, spec: ClipSpec, attempt: int) -> Request:
         """The clip on its slowed time axis, with mesh frames at their places."""
