@@ -28,7 +28,7 @@ from equime.generation_pipeline.settings import Settings, make_renderer
 from equime.generation_pipeline.trajectory import frame_timing, trajectory
 from equime.records import disk_error, sync_folder, write_atomic
 from equime.seeding import content_id
-from equime.types import Attempt, Captions, Clip, ClipSpec, Face, FrameTiming, Labels, Record, Shown
+from equime.types import Attempt, Captions, Clip, ClipSpec, Face, FrameTiming, Record, Shown
 from equime.video import (
     EncoderSettings,
     probe,
@@ -102,13 +102,9 @@ def clip_id_of(spec_id: str, settings: Settings) -> str:
 
 def clip_timing(spec: ClipSpec, clip: Clip) -> FrameTiming | None:
     """Onset, apex and offset that a clip's record must hold: the spec's, or those measured."""
-    return _timing(spec, clip.labels, clip.shown)
-
-
-def _timing(spec: ClipSpec, labels: Labels, shown: Shown | None) -> FrameTiming | None:
-    if labels == "exact" or shown is None:
+    if clip.labels == "exact" or clip.shown is None:
         return frame_timing(spec, trajectory(spec))
-    return measured_timing(shown.phases, spec.fps, spec.n_frames)
+    return measured_timing(clip.shown.phases, spec.fps, spec.n_frames)
 
 
 def make_render(config: RenderConfig) -> Callable[[Sequence[Job]], list[Rendered]]:
@@ -206,8 +202,6 @@ class _Render:
     def _describe(self, job: Job, spec: ClipSpec, path: Path, shown: Shown | None) -> Clip:
         """The record of a complete file."""
         seen = probe(path)
-        labels: Labels = "exact" if self.generator is None else self.generator.labels
-        timing = _timing(spec, labels, shown)
         clip = Clip(
             clip_id=job.clip_id,
             spec_id=spec.spec_id,
@@ -219,12 +213,14 @@ class _Render:
             renderer_params=self.settings.renderer_params,
             encoder=self.settings.encoder.as_params(),
             **msgspec.structs.asdict(seen),
-            timing=timing,
+            timing=None,
             captions=NO_CAPTIONS,
-            measured=labels == "measured",
+            measured=self.generator is not None and self.generator.labels == "measured",
             shown=shown,
         )
-        return msgspec.structs.replace(clip, captions=write_captions(described(spec, clip), timing))
+        timing = clip_timing(spec, clip)
+        captions = write_captions(described(spec, clip), timing)
+        return msgspec.structs.replace(clip, timing=timing, captions=captions)
 
     def _adopted(self, job: Job) -> Rendered | None:
         """The clip that a killed run completed without recording it, or None.
