@@ -169,7 +169,9 @@ def _verify_model(name: str) -> None:
 
     model, folder = hub_models.HUB_MODELS[name], hub_models.newest_snapshot(name)
     if folder is None:
-        raise MissingError(f"{name} is not here; {hub_models.fetch_command(model)}")
+        raise MissingError(
+            f"{name} is not here; run `equime weights fetch {name}`, or `{hub_models.fetch_command(model)}`"
+        )
     n = sum(inspect_folder(folder, model.pipeline).n_weights.values())
     print(f"{name}: {folder}: whole, {n / 1e9:.2f} billion weights, fingerprint {fingerprint(folder)}")
 
